@@ -1,0 +1,120 @@
+/* flight.h: the questions under way upstream. One flight a key, whoever asked: clients, their
+ * repeats and prefetches wait for the same one. A flight asks, asks again, changes the server or
+ * goes over to TCP, stores what it got, and wakes its waiters once. Knows keys, servers and the
+ * upstream door; never the clients or how they asked. */
+#ifndef DNSD_FLIGHT_H
+#define DNSD_FLIGHT_H
+
+#include "cache.h"
+#include "rng.h"
+#include "server.h"
+#include "upstream.h"
+#include "wire.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define FLIGHT_NEVER_MS UINT64_MAX
+#define FLIGHT_UDP_MAX  3 /* messages a question, all causes together (SECURITY 4) */
+#define FLIGHT_TCP_MAX  1
+#define FLIGHT_LIFE_MS  4500 /* then the question has failed: before a stub's own 5 s are over */
+#define FLIGHT_STALE_MS 1800 /* a client with a stale answer at hand waits no longer (RFC 8767 5)  \
+                              */
+
+struct flights;
+
+struct flight_conf {
+    struct wire_ttl_bounds ttl;
+    uint64_t stale_ms;     /* how long answers are kept after expiry; 0: not at all */
+    uint64_t once_ms;      /* how long a prefetched answer with TTL 0 is held; 0: not at all */
+    size_t flights_max;    /* under way at once */
+    size_t prefetches_max; /* of them, without a waiter */
+};
+
+enum flight_outcome {
+    FLIGHT_ANSWERED, /* packed is the answer, of whatever rcode it carries */
+    FLIGHT_STALE,    /* packed is an expired answer (send it with TTL 30) */
+    FLIGHT_FAILED,   /* no server gave a usable answer; rcode says what to send */
+};
+
+struct flight_result {
+    enum flight_outcome outcome;
+    const uint8_t *packed; /* valid during the call only */
+    size_t packed_len;
+    uint32_t age_s;
+    uint16_t rcode;
+    bool network_error; /* FAILED or STALE since no server could be reached */
+};
+
+/* Lies in the waiting query. A waiter is woken exactly once, unless it leaves. It may wake within
+ * flight_join no more than within any other call: flight_join itself never wakes. */
+struct flight_waiter {
+    void (*wake)(struct flight_waiter *w, const struct flight_result *r, uint64_t now_ms);
+    struct flight_waiter *next;
+};
+
+/* Told once for every question that ended, also a prefetch: ok means that an answer was stored or
+ * handed on. */
+typedef void flight_landed(void *ctx, const uint8_t *key, size_t key_len, bool ok, bool prefetch,
+    uint64_t rtt_ms, uint64_t now_ms);
+
+struct flight_world {
+    struct cache *cache;
+    struct servers *servers;
+    struct upstream *upstream;
+    struct rng *rng;
+    flight_landed *landed; /* may be NULL */
+    void *ctx;
+};
+
+/* The clock of callbacks from the upstream door: flights_tick and flight_join set it. NULL when
+ * memory is out. flights_free wakes nobody; everybody must have left or been woken. */
+struct flights *flights_create(const struct flight_conf *conf, const struct flight_world *world,
+    const uint8_t seed[CACHE_SEED_LEN]);
+void flights_free(struct flights *f);
+void flights_reconfigure(struct flights *f, const struct flight_conf *conf);
+
+/* Time of this loop turn, before anything else happens in it. */
+void flights_clock(struct flights *f, uint64_t now_ms);
+
+enum flight_join_verdict {
+    FLIGHT_STARTED,
+    FLIGHT_JOINED, /* the same question was under way */
+    FLIGHT_SHED,   /* too many under way, or memory is out: the waiter was not taken */
+};
+
+/* Asks for key, or waits with the others who did. */
+enum flight_join_verdict flight_join(
+    struct flights *f, const uint8_t *key, size_t key_len, struct flight_waiter *w);
+
+/* A client repeats a question that is under way: one early message to the next server, once a
+ * flight. */
+void flight_nudge(struct flights *f, const uint8_t *key, size_t key_len);
+
+/* The waiter does not want to know any more. The flight goes on. */
+void flight_leave(struct flights *f, const uint8_t *key, size_t key_len, struct flight_waiter *w);
+
+/* Asks for key without anybody waiting. Returns whether it is on its way now. */
+bool flight_prefetch(struct flights *f, const uint8_t *key, size_t key_len);
+
+bool flight_under_way(const struct flights *f, const uint8_t *key, size_t key_len);
+
+/* When flights_tick has something to do (FLIGHT_NEVER_MS: nothing), and doing it. */
+uint64_t flights_due_ms(const struct flights *f);
+void flights_tick(struct flights *f, uint64_t now_ms);
+
+/* Ends every flight now: FAILED, or STALE where there is such an answer. */
+void flights_end(struct flights *f, uint64_t now_ms);
+
+struct flight_counts {
+    uint64_t started, prefetched, joined, shed, failed, stale;
+    uint64_t udp_sent, tcp_sent, forged;
+    size_t under_way, speculative;
+};
+void flight_count(const struct flights *f, struct flight_counts *out);
+
+/* Walks every invariant; returns NULL, or what is broken. */
+const char *flight_check(const struct flights *f);
+
+#endif

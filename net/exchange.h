@@ -1,0 +1,26 @@
+/* exchange.h: what is behind upstream.h in dnsd: sockets to the servers. exchange_udp.c has the
+ * fresh sockets of each turn, exchange_tcp.c the connections that are kept and shared. Knows
+ * sockets and which bytes are the awaited reply; never whether to ask again. */
+#ifndef DNSD_NET_EXCHANGE_H
+#define DNSD_NET_EXCHANGE_H
+
+#include "net/turn.h"
+#include "rng.h"
+#include "upstream.h"
+
+#include <stdbool.h>
+
+/* rng is used, not owned. Its end of turn (sending what was asked for in it) is added to the turn.
+ * NULL when memory is out. */
+struct upstream *exchange_open(struct ev_loop *loop, struct turn *turn, struct rng *rng);
+
+/* Closes all sockets; asks under way are cancelled. NULL is fine. */
+void exchange_close(struct upstream *u);
+
+struct exchange_counts {
+    uint64_t udp_sockets, udp_sent, udp_thrown_away, tcp_connections, tcp_sent;
+    size_t udp_open, tcp_open;
+};
+void exchange_count(const struct upstream *u, struct exchange_counts *out);
+
+#endif

@@ -1,0 +1,25 @@
+/* udp.h: a UDP listener: datagrams in batches, and replies in batches from the address that was
+ * asked. Knows sockets and query.h; never a DNS rule. */
+#ifndef DNSD_NET_UDP_H
+#define DNSD_NET_UDP_H
+
+#include "net/turn.h"
+#include "query.h"
+
+struct udp;
+
+/* Binds and starts. NULL after logging why. Wildcard addresses reply from the address that was
+ * asked (IP_PKTINFO, IPV6_RECVPKTINFO). */
+struct udp *udp_open(
+    struct ev_loop *loop, struct turn *turn, const struct addr *listen, struct query_desk *desk);
+
+/* Sends what is queued and closes. NULL is fine. No client of it may wait in the desk any more. */
+void udp_close(struct udp *u);
+
+/* Takes no more questions; those that wait will still be answered. */
+void udp_stop(struct udp *u);
+
+/* Where it is bound (with the port the kernel chose for port 0). */
+const struct addr *udp_addr(const struct udp *u);
+
+#endif

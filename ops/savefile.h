@@ -1,0 +1,16 @@
+/* savefile.h: whole files in and out of memory: written beside, synced, renamed; mode 0600. */
+#ifndef DNSD_OPS_SAVEFILE_H
+#define DNSD_OPS_SAVEFILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Replaces path as one step. 0, or -1 with errno: then path is as it was and nothing lies beside
+ * it. */
+int savefile_write(const char *path, const uint8_t *bytes, size_t len);
+
+/* Reads all of path, at most max bytes. *out is malloc'ed for the caller to free and has a NUL
+ * behind its last byte. 0, or -1 with errno (EFBIG: larger than max). */
+int savefile_read(const char *path, size_t max, uint8_t **out, size_t *len);
+
+#endif

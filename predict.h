@@ -1,0 +1,110 @@
+/* predict.h: which questions follow which, and which are therefore likely to come.
+ * Knows keys (bytes), clients (bytes) and time as numbers; never packets, sockets, the cache's
+ * insides or a clock.
+ *
+ * Words. A *request* is one question (client, key) that dnsd serviced. A request is a *trigger*: it
+ * opens a *window* of window_ms. Requests of the same sequence that follow inside the window are
+ * *seen* by it. A *dependency* is a (trigger, follower) pair with a *score*. The rule is explained
+ * in predict.c. */
+#ifndef DNSD_PREDICT_H
+#define DNSD_PREDICT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PREDICT_CLIENT_LEN 16
+#define PREDICT_SEED_LEN   16
+#define PREDICT_NEVER_MS   UINT64_MAX
+
+struct predict;
+
+enum predict_scope { PREDICT_SCOPE_CLIENT, PREDICT_SCOPE_GLOBAL };
+
+struct predict_conf {
+    uint64_t window_ms;
+    unsigned score; /* asked for before a dependency is prefetched */
+    unsigned
+        confidence_percent; /* and this share of the trigger's windows must have seen it; 0: any */
+    enum predict_scope scope;
+    unsigned cap;            /* highest score; 0 for none */
+    unsigned share;          /* clients that must have shown a dependency before it serves others */
+    unsigned budget_percent; /* tokens earned per hundred client requests; 0: no limit */
+    bool always_subtract;    /* 2007: -1 even where our own copy was still fresh */
+    size_t bytes_max;        /* of memory for all that is learned */
+};
+
+/* Fills in the defaults of dnsd, or those of 2007 (`-predict-rules seed`). */
+void predict_conf_default(struct predict_conf *c);
+void predict_conf_seed(struct predict_conf *c);
+
+/* What our own side holds for a question, as dnsd.c knows it from cache and flights. */
+enum predict_copy { PREDICT_ABSENT, PREDICT_FRESH, PREDICT_UNDER_WAY, PREDICT_FAILED };
+
+struct predict_world {
+    void *ctx;
+    enum predict_copy (*copy)(void *ctx, const uint8_t *key, size_t key_len, uint64_t now_ms);
+    /* Asks for key in the background. Returns whether it is on its way; predict then awaits
+     * predict_landed for it. Must not call back into predict. */
+    bool (*prefetch)(void *ctx, const uint8_t *key, size_t key_len, uint64_t now_ms);
+};
+
+/* world and the conf are copied. NULL when memory is out. */
+struct predict *predict_create(const struct predict_conf *conf, const struct predict_world *world,
+    const uint8_t seed[PREDICT_SEED_LEN]);
+void predict_free(struct predict *p);
+
+/* New settings; what was learned stays. */
+void predict_reconfigure(struct predict *p, const struct predict_conf *conf);
+
+struct predict_request {
+    const uint8_t *client; /* PREDICT_CLIENT_LEN bytes (addr_client_id) */
+    const uint8_t *key;
+    size_t key_len;
+    bool answered; /* from the cache: its answer is known to exist */
+};
+
+/* A client's request, in the turn in which it came, after a hit was answered or a miss went
+ * upstream. Not for prefetches, retransmissions, overridden and special-use names. Closes the
+ * windows that are due, lists the request, then calls world.prefetch for what is likely to follow.
+ */
+void predict_observe(struct predict *p, const struct predict_request *r, uint64_t now_ms);
+
+/* A question, whoever asked it, has its answer (ok) or has failed. */
+void predict_landed(
+    struct predict *p, const uint8_t *key, size_t key_len, bool ok, uint64_t now_ms);
+
+/* When the next window closes (PREDICT_NEVER_MS: none is open), and closing those that are due. */
+uint64_t predict_due_ms(const struct predict *p);
+void predict_tick(struct predict *p, uint64_t now_ms);
+
+struct predict_counts {
+    uint64_t requests;
+    uint64_t prefetches; /* sent */
+    uint64_t used;       /* asked for by a client after they had landed, while fresh */
+    uint64_t used_late;  /* asked for while still under way */
+    uint64_t unused;     /* expired or dropped without having been asked for */
+    uint64_t shed;       /* not sent for want of budget or room */
+    uint64_t saved_ms;   /* waiting time saved: the round trip, or as much of it as had gone by */
+    size_t windows_open;
+    size_t triggers;
+    size_t pairs;
+    size_t bytes;
+};
+void predict_count(const struct predict *p, struct predict_counts *out);
+
+/* The learned table as bytes: versioned, checksummed, independent of seed and clock. *out is
+ * malloc'ed for the caller to free. Returns 0, or -1 when memory is out. */
+int predict_save(const struct predict *p, uint8_t **out, size_t *len);
+
+/* Adds a saved table. Returns NULL, or why it was ignored (then nothing was added). */
+const char *predict_load(struct predict *p, const uint8_t *bytes, size_t len, uint64_t now_ms);
+
+/* Walks every invariant; returns NULL, or what is broken. For tests and fuzzers. */
+const char *predict_check(const struct predict *p);
+
+/* The score of a pair, 0 if it is not known. For tests and dumps. */
+unsigned predict_score(const struct predict *p, const uint8_t *trigger, size_t trigger_len,
+    const uint8_t *follower, size_t follower_len);
+
+#endif

@@ -1,0 +1,114 @@
+/* query.h: one client's question, through the gates in order, to its one end.
+ * Knows wire, overrides, special names, cache and flights; never libev, sockets, transports or
+ * logs. */
+#ifndef DNSD_QUERY_H
+#define DNSD_QUERY_H
+
+#include "addr.h"
+#include "cache.h"
+#include "client.h"
+#include "flight.h"
+#include "poison.h"
+#include "wire.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define QUERY_LATE_MS     1900 /* a UDP reply later than this carries no records (CVE-2024-33655) */
+#define QUERY_PER_CLIENT  1000 /* questions of one client address that may wait (the same) */
+#define QUERY_STALE_TTL_S 30   /* RFC 8767 4 */
+
+struct query_desk;
+
+/* Which gate ended a query. */
+enum query_source {
+    QUERY_DROPPED,  /* no reply at all */
+    QUERY_REJECTED, /* FORMERR, NOTIMP, BADVERS, REFUSED by rule */
+    QUERY_CHAOS,    /* class CH */
+    QUERY_OVERRIDE,
+    QUERY_SPECIAL,
+    QUERY_CACHE,
+    QUERY_STALE,
+    QUERY_UPSTREAM,
+    QUERY_FAILED, /* SERVFAIL */
+};
+
+/* What became of a query; told once, when it ends. Views are valid during the call only. */
+struct query_end {
+    const struct client *client;
+    const struct wire_question *question; /* name is NULL where it did not parse */
+    enum query_source source;
+    uint16_t rcode;
+    size_t reply_len; /* 0: nothing was sent */
+    uint64_t took_ms;
+};
+
+/* A question for the predictor: told in the call in which it came. */
+struct query_arrival {
+    const struct client *client;
+    const uint8_t *key;
+    size_t key_len;
+    bool answered; /* from the cache */
+};
+
+struct query_world {
+    struct cache *cache;
+    struct flights
+        *flights; /* NULL: nothing is forwarded, what overrides do not answer is REFUSED */
+    void *ctx;
+    void (*arrived)(void *ctx, const struct query_arrival *a, uint64_t now_ms); /* may be NULL */
+    void (*ended)(void *ctx, const struct query_end *e);                        /* may be NULL */
+    /* The text to a CH TXT name (wire name), or NULL for none: at most 255 bytes a string. Only
+     * loopback clients come this far. */
+    const char *(*chaos)(void *ctx, const uint8_t *name, size_t name_len); /* may be NULL */
+};
+
+struct query_conf {
+    const struct addr_net *allow; /* who is served; n_allow 0: loopback and private networks */
+    size_t n_allow;
+    uint16_t keepalive_ds; /* told to TCP clients that ask (RFC 7828), in 100 ms */
+    size_t queries_max;    /* waiting at once */
+};
+
+/* world and conf are copied (the allow array is not). seed keys the table of clients. NULL when
+ * memory is out. query_desk_free frees the queries that still wait, without a word to their
+ * clients. */
+struct query_desk *query_desk_create(
+    const struct query_conf *conf, const struct query_world *world, const uint8_t seed[16]);
+void query_desk_free(struct query_desk *d);
+void query_reconfigure(struct query_desk *d, const struct query_conf *conf);
+
+/* The set to use from now on; NULL for none. Not owned. */
+void query_set_poison(struct query_desk *d, const struct poison *p);
+
+/* Whether this peer is served at all: the listener asks before it accepts a connection. */
+bool query_allows(const struct query_desk *d, const struct addr *peer);
+
+enum query_verdict {
+    QUERY_REPLY, /* *reply_len bytes of reply are in out; client was not kept */
+    QUERY_NONE,  /* no reply will be sent; client was not kept */
+    QUERY_LATER, /* client was copied; one of its operations will be called once, later */
+};
+
+/* A message came. out takes the reply: cap is 65535 for streams, at least WIRE_UDP_MAX for UDP. msg
+ * and out must not overlap. */
+enum query_verdict query_accept(struct query_desk *d, const struct client *client,
+    const uint8_t *msg, size_t len, uint64_t now_ms, uint8_t *out, size_t cap, size_t *reply_len);
+
+size_t query_waiting(const struct query_desk *d);
+
+struct query_counts {
+    uint64_t by_source[QUERY_FAILED + 1];
+    uint64_t udp, tcp;
+    uint64_t repeats;    /* of a question that its client was still waiting for */
+    uint64_t over_limit; /* dropped since the client had too many waiting */
+    uint64_t late;       /* replies that went out without records since they were late */
+    size_t waiting;
+};
+void query_count(const struct query_desk *d, struct query_counts *out);
+
+/* Walks every invariant; returns NULL, or what is broken. */
+const char *query_check(const struct query_desk *d);
+
+#endif

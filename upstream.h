@@ -1,0 +1,47 @@
+/* upstream.h: the door towards the servers that are asked: one message out, its reply or its
+ * failure back. net/upstream.c is behind it in dnsd; a scripted upstream is in the replay tests.
+ * Knows which bytes are the awaited reply; never decides whether to ask again. */
+#ifndef DNSD_UPSTREAM_H
+#define DNSD_UPSTREAM_H
+
+#include "addr.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct upstream;     /* made by net/, passed through */
+struct upstream_ask; /* handle of one message under way */
+
+enum upstream_transport { UPSTREAM_UDP, UPSTREAM_TCP };
+
+enum upstream_event {
+    UPSTREAM_REPLY,    /* msg is the reply: address, port, ID, QR, opcode and question match */
+    UPSTREAM_FORMERR,  /* a bare FORMERR or NOTIMP header with the right ID: no EDNS there (RFC 6891
+                          7) */
+    UPSTREAM_REFUSED,  /* the network or the peer refused: ICMP, reset, connection closed */
+    UPSTREAM_NOT_SENT, /* this machine could not send: no descriptor, no route, no buffer */
+    UPSTREAM_SUSPECT,  /* third datagram with a wrong ID: somebody is guessing; the wait goes on */
+    UPSTREAM_CASE_LOST, /* all matches but the case of the name; not counted; the wait goes on */
+};
+
+/* What became of an ask. After REPLY, FORMERR, REFUSED and NOT_SENT the handle is dead already when
+ * this is called; after SUSPECT and CASE_LOST it lives on (each comes at most once for an ask). msg
+ * is NULL but for REPLY, and valid only during the call. upstream_ask and upstream_cancel may be
+ * called from within. */
+typedef void upstream_done(void *ctx, enum upstream_event event, const uint8_t *msg, size_t len);
+
+/* Sends msg (a query; at most 512 bytes) to server; the ID in its first two bytes is replaced by an
+ * unpredictable one. UDP: a connected socket with an unpredictable port that was opened in this
+ * loop turn and is shared only with what else is sent to the same server in this turn (SECURITY 1);
+ * it leaves at the end of the turn. TCP: an open connection to that server is used, or one is
+ * opened; the message may wait for the connection, and the name is compared without regard to case.
+ * There is no timeout here: the caller cancels. msg is copied. done is never called before
+ * upstream_ask has returned. Returns NULL when memory is out. */
+struct upstream_ask *upstream_ask(struct upstream *u, const struct addr *server,
+    enum upstream_transport transport, const uint8_t *msg, size_t len, upstream_done *done,
+    void *ctx);
+
+/* Ends the ask: done is not called any more. NULL is fine. */
+void upstream_cancel(struct upstream_ask *a);
+
+#endif
