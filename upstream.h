@@ -6,6 +6,7 @@
 
 #include "addr.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,11 +25,14 @@ enum upstream_event {
     UPSTREAM_CASE_LOST, /* all matches but the case of the name; not counted; the wait goes on */
 };
 
-/* What became of an ask. After REPLY, FORMERR, REFUSED and NOT_SENT the handle is dead already when
- * this is called; after SUSPECT and CASE_LOST it lives on (each comes at most once for an ask). msg
- * is NULL but for REPLY, and valid only during the call. upstream_ask and upstream_cancel may be
- * called from within. */
-typedef void upstream_done(void *ctx, enum upstream_event event, const uint8_t *msg, size_t len);
+/* What became of an ask. msg is NULL but for REPLY, and valid only during the call. After SUSPECT
+ * and CASE_LOST (each comes at most once for an ask) the handle lives on. After FORMERR, REFUSED
+ * and NOT_SENT it is dead already when this is called. With REPLY the answer counts: true takes the
+ * reply, and the handle is dead; false throws it away as what else was not awaited (it was cut
+ * short in its records, say), and the ask goes on as if nothing had come. For the other events the
+ * answer is ignored. Within the call upstream_ask may be called, and upstream_cancel for any handle
+ * but this one. */
+typedef bool upstream_done(void *ctx, enum upstream_event event, const uint8_t *msg, size_t len);
 
 /* Sends msg (a query; at most 512 bytes) to server; the ID in its first two bytes is replaced by an
  * unpredictable one. UDP: a connected socket with an unpredictable port that was opened in this
