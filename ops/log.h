@@ -1,10 +1,15 @@
 /* log.h: messages to stderr: with the time on a terminal or in a file, with the journal's level
- * under systemd. Never blocks, never fails. Texts from outside are escaped by the caller. */
+ * under systemd. Never blocks, never fails: a line that stderr does not take is counted, and told
+ * of once it takes lines again. A line is one write of at most 1 KiB; control characters in it
+ * become '?'. Texts from outside are escaped by the caller. errno is left as it was. */
 #ifndef DNSD_OPS_LOG_H
 #define DNSD_OPS_LOG_H
 
 #include <stdbool.h>
 
+/* Looks what stderr is. May be called again, when verbose changes. Descriptors 0 to 2 that are
+ * closed are opened on /dev/null, so that no socket ever gets their numbers. Before the first call
+ * lines go out with the time and without debug. */
 void log_open(bool verbose);
 
 /* Errors: something does not work. Warnings: it works, but someone should look. Info: what an
@@ -15,7 +20,7 @@ void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* A warning that may come at the rate of packets: at most one a second for each place (a static
- * variable of the caller); the next one says how many were left out. */
+ * variable of the caller, zero at first); the next one says how many were left out. */
 struct log_limit {
     unsigned long long last_ms;
     unsigned long left_out;

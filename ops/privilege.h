@@ -2,10 +2,11 @@
 #ifndef DNSD_OPS_PRIVILEGE_H
 #define DNSD_OPS_PRIVILEGE_H
 
-/* As root: becomes user (its groups too), keeps no capability, and checks that there is no way
- * back. As another user than root: does nothing, unless user is somebody else: then it fails. Sets
- * no_new_privs in either case. user "" while root: "dnsd" if there is such a user, else "nobody".
- * 0, or -1 after logging why. */
+/* As root: becomes user (its groups too), empties the bounding set of capabilities, and checks that
+ * there is no way back. As another user than root: stays it; fails if user is somebody else. Either
+ * way no capability is kept (also not the one to bind low ports: sockets are bound before), and
+ * no_new_privs is set. user "" while root: "dnsd" if there is such a user, else "nobody". A user
+ * with root's number is refused. 0, or -1 after logging why. */
 int privilege_drop(const char *user);
 
 #endif

@@ -5,12 +5,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Replaces path as one step. 0, or -1 with errno: then path is as it was and nothing lies beside
- * it. */
+/* Replaces path as one step. A symbolic link at path is replaced, never followed. 0, or -1 with
+ * errno: then path is as it was and nothing lies beside it. Waits for the disk: for start, reload
+ * and end, not for the life of a query. */
 int savefile_write(const char *path, const uint8_t *bytes, size_t len);
 
 /* Reads all of path, at most max bytes. *out is malloc'ed for the caller to free and has a NUL
- * behind its last byte. 0, or -1 with errno (EFBIG: larger than max). */
+ * behind its last byte. 0, or -1 with errno (EFBIG: larger than max; EISDIR: a directory; EINVAL: a
+ * pipe or a socket, which could make us wait); then *out and *len are untouched. */
 int savefile_read(const char *path, size_t max, uint8_t **out, size_t *len);
 
 #endif

@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define STATS_TEXT_MAX 255 /* one string of a TXT record (RFC 1035 3.3.14) */
+
 /* Where figures come from; NULL for modules that do not run. */
 struct stats_sources {
     const struct cache *cache;
@@ -25,9 +27,20 @@ struct stats_sources {
 /* Writes the statistics to the log, a line a subject. */
 void stats_log(const struct stats_sources *s, uint64_t now_ms);
 
-/* The text to a CH TXT name: version.bind, version.server, hostname.bind, id.server, hits.bind,
- * misses.bind, cachesize.bind, insertions.bind, evictions.bind, servers.bind, predict.bind; NULL
- * for other names. The text is in a static buffer until the next call. */
+/* The text to a CH TXT name, at most STATS_TEXT_MAX bytes; NULL for other names. It is in a static
+ * buffer until the next call.
+ *
+ *     version.bind, version.server   "dnsd 0.1.0"
+ *     hostname.bind, id.server       the name of this machine
+ *     hits.bind, misses.bind         questions that the cache answered, and that it did not
+ *     insertions.bind                answers stored
+ *     evictions.bind                 of them, those that had to go before their time for room
+ *     cachesize.bind                 the budget of the cache, in bytes
+ *     servers.bind                   per server: address#port, questions sent, of them failed;
+ *                                    separated by ", "
+ *     predict.bind                   prefetches and what they brought
+ *
+ * All but predict.bind are as dnsmasq has them, where the cache counts entries and not bytes. */
 const char *stats_chaos(
     const struct stats_sources *s, const uint8_t *name, size_t name_len, uint64_t now_ms);
 
