@@ -10,8 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CONF_LIST_MAX 64 /* values of one repeatable option */
-#define CONF_PATH_MAX 4096
+#define CONF_LIST_MAX    64 /* values of one repeatable option */
+#define CONF_SERVERS_MAX 16 /* values of -forward: what server.h takes */
+#define CONF_PATH_MAX    4096
+#define CONF_LINE_MAX    (CONF_PATH_MAX + 256) /* bytes of a line of dnsd.conf */
 
 enum conf_rules { CONF_RULES_DEFAULT, CONF_RULES_SEED };
 enum conf_scope { CONF_SCOPE_CLIENT, CONF_SCOPE_GLOBAL };
@@ -20,8 +22,8 @@ enum conf_ttl0 { CONF_TTL0_HOLD, CONF_TTL0_STRICT };
 /* All values, in the units of their names. Strings are never NULL ("" for none). */
 struct conf {
     /* modes */
-    bool forward;                       /* -forward, -predict or -predict-window was given */
-    struct addr servers[CONF_LIST_MAX]; /* none: those of resolv.conf */
+    bool forward; /* -forward, -predict or -predict-window was given (after conf_finish) */
+    struct addr servers[CONF_SERVERS_MAX]; /* none: those of resolv.conf */
     size_t n_servers;
     char poison[CONF_PATH_MAX]; /* -poison FILE */
     bool predict;
@@ -64,12 +66,12 @@ struct conf {
     bool help;
 };
 
-/* Called for each mistake: line (from 1; 0 on the command line), the option as written (escaped),
- * the value ("" for none), and what is wrong and was expected. */
+/* Called for each mistake: line (from 1; 0 on the command line), the option as written (escaped,
+ * with its dashes on the command line, "" where a line has none), the value (escaped, cut where it
+ * is long; "" for none), and what is wrong and was expected. The texts are valid during the call
+ * only. */
 typedef void conf_report(
     void *ctx, size_t line, const char *option, const char *value, const char *why);
-
-enum conf_source { CONF_FROM_FILE, CONF_FROM_COMMAND_LINE };
 
 struct conf_set; /* a struct conf being filled in, with who set what */
 
@@ -78,15 +80,17 @@ struct conf_set *conf_create(void);
 void conf_free(struct conf_set *s);
 
 /* Reads the command line (argv[0] is skipped) or a dnsd.conf. The command line is read first and
- * wins: an option given there ignores the file's values, lists included. Return 0, or -1 when there
- * was a mistake; all are reported. */
+ * wins: an option given there ignores the file's values, lists included (they are still checked).
+ * Twice on the command line, the last one counts; twice in the file is a mistake. Return 0, or -1
+ * when there was a mistake; all are reported. */
 int conf_read_args(
     struct conf_set *s, int argc, const char *const *argv, conf_report *report, void *ctx);
 int conf_read_text(
     struct conf_set *s, const char *text, size_t len, conf_report *report, void *ctx);
 
 /* Fills in what follows from other options (rules, -predict implies -forward, listen addresses) and
- * checks what no single option can. 0 or -1. */
+ * checks what no single option can. 0 or -1. A mode is not among it: whether there is one is told
+ * by forward and poison. */
 int conf_finish(struct conf_set *s, conf_report *report, void *ctx);
 
 /* The values; owned by the set. */
@@ -100,6 +104,7 @@ struct conf_row {
     const char *group;    /* a heading; rows of a group stand together */
     const char *help;     /* one line, a phrase in small letters without a full stop */
     const char *manual;   /* sentences for the manual; plain text */
+    const char *expected; /* what a value must be: "a port from 1 to 65535"; NULL for a switch */
     bool repeatable;
     bool command_line_only;
     bool at_start_only;       /* a reload does not change it */
