@@ -8,13 +8,17 @@
 #include "rng.h"
 #include "upstream.h"
 
-#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
-/* rng is used, not owned. Its end of turn (sending what was asked for in it) is added to the turn.
- * NULL when memory is out. */
+/* rng and turn are used, not owned. Its end of turn (sending what was asked for in it) and its due
+ * time (connections that are idle or do not come about) are added to the turn. An ask that comes
+ * after that end, from another's end of turn, keeps the loop from sleeping and leaves in the next
+ * turn. NULL when memory is out. */
 struct upstream *exchange_open(struct ev_loop *loop, struct turn *turn, struct rng *rng);
 
-/* Closes all sockets; asks under way are cancelled. NULL is fine. */
+/* Closes all sockets and leaves the turn; asks under way are cancelled, their handles are dead. Not
+ * to be called from within an upstream_done. NULL is fine. */
 void exchange_close(struct upstream *u);
 
 struct exchange_counts {
