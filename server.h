@@ -28,9 +28,10 @@ struct servers *servers_create(const uint8_t seed[SERVER_SEED_LEN]);
 void servers_free(struct servers *s);
 
 /* Sets the list, in order of preference. Servers that stay keep what is known of them. More than
- * SERVERS_MAX are cut off. Numbers of servers (below) that are in use stay valid: a server that is
- * gone keeps its number until nobody can hold it any more, which is servers_forget_after_ms later.
- */
+ * SERVERS_MAX are cut off. A server is called by its number; the number of one that was taken off
+ * the list is not given to another for SERVER_KEPT_MS, so that who still awaits its reply may go on
+ * using it. */
+#define SERVER_KEPT_MS 10000
 void servers_set(struct servers *s, const struct server_conf *list, size_t n, uint64_t now_ms);
 size_t servers_count(const struct servers *s);
 
