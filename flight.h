@@ -19,8 +19,9 @@
 #define FLIGHT_UDP_MAX  3 /* messages a question, all causes together (SECURITY 4) */
 #define FLIGHT_TCP_MAX  1
 #define FLIGHT_LIFE_MS  4500 /* then the question has failed: before a stub's own 5 s are over */
-#define FLIGHT_STALE_MS 1800 /* a client with a stale answer at hand waits no longer (RFC 8767 5)  \
-                              */
+#define FLIGHT_STALE_MS                                                                            \
+    1800 /* a client with a stale answer at hand waits no longer (RFC 8767 5)                      \
+          */
 
 struct flights;
 
@@ -47,8 +48,8 @@ struct flight_result {
     bool network_error; /* FAILED or STALE since no server could be reached */
 };
 
-/* Lies in the waiting query. A waiter is woken exactly once, unless it leaves. It may wake within
- * flight_join no more than within any other call: flight_join itself never wakes. */
+/* Lies in the waiting query. A waiter is woken exactly once, unless it leaves; never from within
+ * flight_join. Being woken it may join another flight. */
 struct flight_waiter {
     void (*wake)(struct flight_waiter *w, const struct flight_result *r, uint64_t now_ms);
     struct flight_waiter *next;
@@ -103,6 +104,9 @@ bool flight_under_way(const struct flights *f, const uint8_t *key, size_t key_le
 /* When flights_tick has something to do (FLIGHT_NEVER_MS: nothing), and doing it. */
 uint64_t flights_due_ms(const struct flights *f);
 void flights_tick(struct flights *f, uint64_t now_ms);
+
+/* Reads a record of kind CACHE_FAILURE, as flights store it. False: it is none. */
+bool flight_failure_read(const struct cache_view *v, uint16_t *rcode, bool *network_error);
 
 /* Ends every flight now: FAILED, or STALE where there is such an answer. */
 void flights_end(struct flights *f, uint64_t now_ms);

@@ -1,0 +1,864 @@
+/* flight.c: the questions under way upstream, one flight a key, with retries, deadlines and
+ * waiters. Knows keys, servers and the upstream door; never the clients or how they asked.
+ *
+ * The life of a flight. It sends over UDP to the best server, and on silence to the next best, at
+ * most FLIGHT_UDP_MAX messages, each after the timeout of the server before. The first message and
+ * the newest one may still be answered; one between them is cancelled, so that at most two pairs of
+ * port and ID accept (SECURITY 1). Over TCP it asks once at most: when a reply is truncated, when
+ * somebody guesses IDs (then a UDP reply is set aside and used only if TCP is refused), when a
+ * cookie is missing, or when the case of the name was lost (a TCP reply proves whether the server
+ * loses it). An answer ends it, so does an error that no further server can mend, and so does
+ * FLIGHT_LIFE_MS.
+ *
+ * A prefetch is a flight without a waiter. It sends one message only, tells the servers no failure
+ * and leaves none in the cache; once a client joins, it is a flight like any other. */
+#define HASH_NONFATAL_OOM 1
+#include "flight.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#define SPARE_MAX     8192 /* longest packed answer that is set aside */
+#define AGAIN_MS      300  /* until the next try where nobody could be reached */
+#define FAILURE_MIN_S 1    /* RFC 9520 3.2: doubled with each failure in a row */
+#define FAILURE_MAX_S 30
+#define FAILURE_LEN                                                                                \
+    4 /* value of a failure in the cache: rcode (2), seconds (1), network error (1) */
+#define HELD_MS 30000 /* a stale answer is not refreshed again for so long (RFC 8767 5) */
+
+enum { FIRST, NEWEST, STREAM, N_ATTEMPTS };
+
+/* Why a question went over to TCP. */
+enum tcp_cause { TCP_NONE, TCP_TRUNCATED, TCP_SUSPECT, TCP_CASE };
+
+struct flight;
+
+struct attempt {
+    struct flight *flight;
+    struct upstream_ask *ask; /* NULL: not under way */
+    uint64_t sent_ms;
+    int server;
+    bool edns;
+    bool mixed_case;
+};
+
+struct flight {
+    UT_hash_handle hh;
+    struct flights *all;
+    struct flight_waiter *waiters;
+    struct flight_waiter **waiters_end;
+    struct attempt attempt[N_ATTEMPTS];
+    uint64_t started_ms;
+    uint64_t give_up_ms;
+    uint64_t retry_ms; /* FLIGHT_NEVER_MS: no more messages are planned */
+    uint64_t stale_ms; /* when waiters get the stale answer; FLIGHT_NEVER_MS: never */
+    size_t heap_at;
+    uint32_t tried; /* servers, a bit each */
+    uint16_t rcode; /* of the last error that a server gave */
+    uint8_t udp_sent;
+    uint8_t tcp_sent;
+    enum tcp_cause tcp_cause;
+    bool speculative; /* a prefetch that no client joined */
+    bool plain_case;
+    bool nudged;
+    bool tcp_refused;
+    bool network_error;
+    uint8_t *spare; /* a UDP answer set aside; malloc'ed */
+    struct wire_answer spare_answer;
+    size_t key_len;
+    uint8_t key[];
+};
+
+struct flights {
+    struct flight_conf conf;
+    struct flight_world world;
+    struct flight *table;
+    struct flight **heap; /* by due_of, soonest first */
+    size_t n;             /* flights: in the table, in the heap */
+    uint64_t now_ms;
+    uint8_t seed[CACHE_SEED_LEN];
+    struct flight_counts counts;
+    uint8_t packed[WIRE_PACKED_MAX];
+};
+
+static bool on_event(void *ctx, enum upstream_event event, const uint8_t *msg, size_t len);
+static void send_udp(struct flight *f);
+static void fail(struct flight *f);
+
+/* ---- the heap of deadlines ---------------------------------------------------------------------
+ */
+
+static uint64_t due_of(const struct flight *f)
+{
+    uint64_t due = f->give_up_ms;
+    if (f->retry_ms < due)
+        due = f->retry_ms;
+    return f->stale_ms < due ? f->stale_ms : due;
+}
+
+static void heap_set(struct flights *all, size_t at, struct flight *f)
+{
+    all->heap[at] = f;
+    f->heap_at = at;
+}
+
+/* Puts the flight where its due time belongs. Its place is taken as free. */
+static void heap_settle(struct flights *all, struct flight *f)
+{
+    size_t at = f->heap_at;
+    while (at > 0 && due_of(all->heap[(at - 1) / 2]) > due_of(f)) {
+        heap_set(all, at, all->heap[(at - 1) / 2]);
+        at = (at - 1) / 2;
+    }
+    for (;;) {
+        size_t child = 2 * at + 1;
+        if (child + 1 < all->n && due_of(all->heap[child + 1]) < due_of(all->heap[child]))
+            child++;
+        if (child >= all->n || due_of(all->heap[child]) >= due_of(f))
+            break;
+        heap_set(all, at, all->heap[child]);
+        at = child;
+    }
+    heap_set(all, at, f);
+}
+
+static void heap_add(struct flights *all, struct flight *f)
+{
+    f->heap_at = all->n++;
+    heap_settle(all, f);
+}
+
+static void heap_remove(struct flights *all, struct flight *f)
+{
+    struct flight *last = all->heap[--all->n];
+    if (last == f)
+        return;
+    last->heap_at = f->heap_at;
+    heap_settle(all, last);
+}
+
+/* ---- the set -----------------------------------------------------------------------------------
+ */
+
+struct flights *flights_create(const struct flight_conf *conf, const struct flight_world *world,
+    const uint8_t seed[CACHE_SEED_LEN])
+{
+    struct flights *all = calloc(1, sizeof *all);
+    if (all == NULL)
+        return NULL;
+    all->heap = calloc(conf->flights_max, sizeof *all->heap);
+    if (all->heap == NULL) {
+        free(all);
+        return NULL;
+    }
+    all->conf = *conf;
+    all->world = *world;
+    memcpy(all->seed, seed, sizeof all->seed);
+    return all;
+}
+
+static void flight_free(struct flight *f)
+{
+    for (int i = 0; i < N_ATTEMPTS; i++)
+        upstream_cancel(f->attempt[i].ask);
+    free(f->spare);
+    free(f);
+}
+
+/* Takes the flight out of table and heap: nobody can join it any more. */
+static void flight_remove(struct flight *f)
+{
+    struct flights *all = f->all;
+    HASH_DELETE(hh, all->table, f);
+    heap_remove(all, f);
+    if (f->speculative)
+        all->counts.speculative--;
+}
+
+void flights_free(struct flights *all)
+{
+    if (all == NULL)
+        return;
+    while (all->n > 0) {
+        struct flight *f = all->heap[all->n - 1];
+        flight_remove(f);
+        flight_free(f);
+    }
+    free(all->heap);
+    free(all);
+}
+
+void flights_reconfigure(struct flights *all, const struct flight_conf *conf)
+{
+    size_t flights_max = all->conf.flights_max; /* the heap has this size */
+    all->conf = *conf;
+    all->conf.flights_max = flights_max;
+}
+
+void flights_clock(struct flights *all, uint64_t now_ms)
+{
+    all->now_ms = now_ms;
+}
+
+static unsigned hash_of(const struct flights *all, const uint8_t *key, size_t len)
+{
+    uint8_t h[crypto_shorthash_BYTES];
+    unsigned value;
+    crypto_shorthash(h, key, len, all->seed);
+    memcpy(&value, h, sizeof value);
+    return value;
+}
+
+static struct flight *find(const struct flights *all, const uint8_t *key, size_t len)
+{
+    struct flight *f = NULL;
+    if (all->n > 0)
+        HASH_FIND_BYHASHVALUE(hh, all->table, key, len, hash_of(all, key, len), f);
+    return f;
+}
+
+bool flight_under_way(const struct flights *all, const uint8_t *key, size_t key_len)
+{
+    return find(all, key, key_len) != NULL;
+}
+
+/* ---- ending ------------------------------------------------------------------------------------
+ */
+
+static void wake_all(struct flight *f, const struct flight_result *r)
+{
+    struct flight_waiter *w = f->waiters;
+    f->waiters = NULL;
+    f->waiters_end = &f->waiters;
+    while (w != NULL) {
+        struct flight_waiter *next = w->next;
+        w->wake(w, r, f->all->now_ms);
+        w = next;
+    }
+}
+
+/* The one end of a flight. */
+static void finish(struct flight *f, const struct flight_result *r)
+{
+    struct flights *all = f->all;
+    bool prefetch = f->speculative;
+    flight_remove(f);
+    wake_all(f, r);
+    if (all->world.landed != NULL)
+        all->world.landed(all->world.ctx, f->key, f->key_len, r->outcome == FLIGHT_ANSWERED,
+            prefetch, all->now_ms - f->started_ms, all->now_ms);
+    flight_free(f);
+}
+
+/* Whether the cache has an expired answer for it, and which. */
+static bool find_stale(const struct flight *f, struct cache_view *v)
+{
+    const struct flights *all = f->all;
+    return cache_peek(all->world.cache, f->key, f->key_len, all->now_ms, v) == CACHE_STALE &&
+           v->kind != CACHE_FAILURE;
+}
+
+static bool stale_result(struct flight *f, struct flight_result *r)
+{
+    struct flights *all = f->all;
+    struct cache_view v;
+    if (!find_stale(f, &v) || v.len > sizeof all->packed)
+        return false;
+    memcpy(all->packed, v.value, v.len); /* a wake may change the cache */
+    *r = (struct flight_result){
+        .outcome = FLIGHT_STALE,
+        .packed = all->packed,
+        .packed_len = v.len,
+        .network_error = f->network_error,
+    };
+    return true;
+}
+
+/* Notes the failure (RFC 9520): each in a row lasts twice as long as the one before. */
+static void store_failure(const struct flight *f, uint16_t rcode)
+{
+    const struct flights *all = f->all;
+    struct cache_view v;
+    uint8_t last_s = 0;
+    if (cache_peek(all->world.cache, f->key, f->key_len, all->now_ms, &v) != CACHE_MISS &&
+        v.kind == CACHE_FAILURE && v.len == FAILURE_LEN)
+        last_s = v.value[2];
+    unsigned s = last_s == 0 ? FAILURE_MIN_S : last_s * 2U;
+    if (s > FAILURE_MAX_S)
+        s = FAILURE_MAX_S;
+    uint8_t value[FAILURE_LEN] = {
+        (uint8_t)(rcode >> 8), (uint8_t)rcode, (uint8_t)s, f->network_error};
+    struct cache_item failure = {
+        .key = f->key,
+        .key_len = f->key_len,
+        .value = value,
+        .value_len = sizeof value,
+        .kind = CACHE_FAILURE,
+        .fresh_ms = s * 1000,
+        .stale_ms = FAILURE_MAX_S * 1000, /* remembered for the doubling only */
+    };
+    cache_hold(all->world.cache, &failure, HELD_MS, all->now_ms);
+}
+
+bool flight_failure_read(const struct cache_view *v, uint16_t *rcode, bool *network_error)
+{
+    if (v->kind != CACHE_FAILURE || v->len != FAILURE_LEN)
+        return false;
+    *rcode = (uint16_t)(v->value[0] << 8 | v->value[1]);
+    *network_error = v->value[3] != 0;
+    return true;
+}
+
+static void fail(struct flight *f)
+{
+    struct flights *all = f->all;
+    struct flight_result r;
+    uint16_t rcode = f->rcode != 0 ? f->rcode : WIRE_SERVFAIL;
+    all->counts.failed++;
+    if (!f->speculative)
+        store_failure(f, rcode);
+    if (stale_result(f, &r)) {
+        all->counts.stale++;
+    } else {
+        r = (struct flight_result){
+            .outcome = FLIGHT_FAILED, .rcode = rcode, .network_error = f->network_error};
+    }
+    finish(f, &r);
+}
+
+static void store(const struct flight *f, const struct wire_answer *a, const uint8_t *packed)
+{
+    const struct flights *all = f->all;
+    struct cache_item item = {
+        .key = f->key,
+        .key_len = f->key_len,
+        .value = packed,
+        .value_len = a->packed_len,
+        .kind = a->kind == WIRE_ANSWER_POSITIVE ? CACHE_POSITIVE : CACHE_NEGATIVE,
+        .fresh_ms = (uint64_t)a->ttl_s * 1000,
+        .stale_ms = all->conf.stale_ms,
+    };
+    bool hold = a->ttl_s == 0 && f->speculative && all->conf.once_ms > 0;
+    if (hold) {
+        item.kind = CACHE_ONCE;
+        item.fresh_ms = all->conf.once_ms;
+        item.stale_ms = 0;
+    }
+    if (a->kind == WIRE_ANSWER_NO_SOA || (a->ttl_s == 0 && !hold))
+        cache_forget(all->world.cache, f->key, f->key_len); /* what was there is out of date */
+    else
+        cache_put(all->world.cache, &item, all->now_ms);
+}
+
+/* packed may be f->spare or all->packed. */
+static void answer(struct flight *f, const struct wire_answer *a, const uint8_t *packed)
+{
+    store(f, a, packed);
+    struct flight_result r = {
+        .outcome = FLIGHT_ANSWERED,
+        .packed = packed,
+        .packed_len = a->packed_len,
+        .rcode = a->rcode,
+    };
+    finish(f, &r);
+}
+
+/* ---- sending -----------------------------------------------------------------------------------
+ */
+
+static bool anything_under_way(const struct flight *f)
+{
+    for (int i = 0; i < N_ATTEMPTS; i++)
+        if (f->attempt[i].ask != NULL)
+            return true;
+    return false;
+}
+
+static bool servers_left(const struct flight *f)
+{
+    size_t n_tried = 0;
+    for (uint32_t t = f->tried; t != 0; t &= t - 1)
+        n_tried++;
+    return n_tried < servers_count(f->all->world.servers);
+}
+
+/* Writes the question as this server is to get it. */
+static size_t write_question(const struct flight *f, struct attempt *t, uint8_t msg[WIRE_QUERY_MAX])
+{
+    const struct flight_world *world = &f->all->world;
+    uint8_t name[WIRE_NAME_MAX], random[WIRE_NAME_MAX], cookie[SERVER_COOKIE_MAX];
+    struct wire_ask ask = {0};
+    unsigned flags;
+    if (wire_key_read(f->key, f->key_len, &ask.question, &flags) < 0)
+        return 0;
+    memcpy(name, ask.question.name, ask.question.name_len);
+    t->mixed_case = !f->plain_case && server_keeps_case(world->servers, t->server, f->all->now_ms);
+    if (t->mixed_case) {
+        rng_bytes(world->rng, random, ask.question.name_len);
+        wire_name_randomise_case(name, ask.question.name_len, random);
+    }
+    ask.question.name = name;
+    t->edns = server_takes_edns(world->servers, t->server, f->all->now_ms);
+    ask.edns = t->edns;
+    ask.dnssec_ok = (flags & WIRE_KEY_DO) != 0;
+    ask.checking_disabled = (flags & WIRE_KEY_CD) != 0;
+    ask.authentic_data = server_trusts_ad(world->servers, t->server);
+    ask.cookie = cookie;
+    ask.cookie_len = server_cookie(world->servers, t->server, cookie);
+    return wire_write_query(&ask, msg);
+}
+
+/* Asks t->server. Whether it is under way tells t->ask. */
+static void send_attempt(struct flight *f, struct attempt *t, enum upstream_transport transport)
+{
+    const struct flight_world *world = &f->all->world;
+    uint8_t msg[WIRE_QUERY_MAX];
+    size_t len = write_question(f, t, msg);
+    t->flight = f;
+    t->sent_ms = f->all->now_ms;
+    t->ask = len == 0 ? NULL
+                      : upstream_ask(world->upstream, server_addr(world->servers, t->server),
+                            transport, msg, len, on_event, t);
+}
+
+/* Sends one more message over UDP to a server, and plans what follows if it stays silent. */
+static void send_udp_to(struct flight *f, int server)
+{
+    struct flights *all = f->all;
+    struct attempt *t = &f->attempt[f->udp_sent == 0 ? FIRST : NEWEST];
+    upstream_cancel(t->ask);
+    t->server = server;
+    f->tried |= UINT32_C(1) << server;
+    f->udp_sent++;
+    all->counts.udp_sent++;
+    send_attempt(f, t, UPSTREAM_UDP);
+    uint64_t timeout_ms = server_timeout_ms(all->world.servers, server);
+    f->retry_ms = all->now_ms + (timeout_ms << (f->udp_sent - 1));
+}
+
+static void send_udp(struct flight *f)
+{
+    int server = servers_pick(f->all->world.servers, f->tried, f->all->now_ms);
+    if (server >= 0)
+        send_udp_to(f, server);
+}
+
+/* Sends the question over TCP if that was not done yet. Returns whether TCP is under way. */
+static bool send_tcp(struct flight *f, int server, enum tcp_cause cause)
+{
+    struct attempt *t = &f->attempt[STREAM];
+    if (f->tcp_sent >= FLIGHT_TCP_MAX)
+        return t->ask != NULL;
+    t->server = server;
+    f->tcp_sent++;
+    f->tcp_cause = cause;
+    f->all->counts.tcp_sent++;
+    send_attempt(f, t, UPSTREAM_TCP);
+    if (t->ask == NULL)
+        return false;
+    /* UDP messages would only double what TCP is about to bring. */
+    uint64_t wait_ms = 3 * server_timeout_ms(f->all->world.servers, server);
+    f->retry_ms = f->all->now_ms + wait_ms;
+    return true;
+}
+
+/* A message came to nothing: the next server at once, the same ones after a pause, or the end. */
+static void go_on(struct flight *f)
+{
+    bool may_send = f->udp_sent < FLIGHT_UDP_MAX && !f->speculative;
+    if (f->spare != NULL && f->attempt[STREAM].ask == NULL) {
+        answer(f, &f->spare_answer, f->spare);
+        return;
+    }
+    if (may_send && servers_left(f)) {
+        send_udp(f);
+    } else if (may_send && f->network_error) {
+        f->retry_ms = f->all->now_ms + AGAIN_MS;
+    } else if (!anything_under_way(f)) {
+        fail(f);
+        return;
+    }
+    heap_settle(f->all, f);
+}
+
+/* ---- what comes back ---------------------------------------------------------------------------
+ */
+
+/* A reply over UDP while somebody guesses IDs: used only if TCP is refused. */
+static void set_aside(struct flight *f, const struct wire_answer *a)
+{
+    if (f->spare != NULL || a->packed_len > SPARE_MAX)
+        return;
+    f->spare = malloc(a->packed_len);
+    if (f->spare == NULL)
+        return;
+    memcpy(f->spare, f->all->packed, a->packed_len);
+    f->spare_answer = *a;
+}
+
+/* Starts asking over TCP since UDP replies cannot be trusted now. */
+static void distrust(struct flight *f, int server)
+{
+    f->all->counts.forged++;
+    if (send_tcp(f, server, TCP_SUSPECT))
+        f->tcp_cause = TCP_SUSPECT;
+    heap_settle(f->all, f);
+}
+
+/* Whether the cookie of a UDP reply lets it count (RFC 7873 5.3). */
+static bool cookie_is_fine(struct flight *f, const struct attempt *t, const struct wire_answer *a)
+{
+    if (!t->edns || t == &f->attempt[STREAM])
+        return true;
+    enum server_cookie_verdict v =
+        server_check_cookie(f->all->world.servers, t->server, a->edns.cookie, a->edns.cookie_len);
+    if (v != SERVER_COOKIE_MISSING)
+        return v == SERVER_COOKIE_FINE;
+    if (f->tcp_refused)
+        return true; /* it has stopped giving cookies, and there is no other way to ask */
+    distrust(f, t->server);
+    return false;
+}
+
+/* Asks the same server again, without EDNS if that was what it did not like. */
+static void on_server_error(struct flight *f, const struct attempt *t, const struct wire_answer *a)
+{
+    struct flights *all = f->all;
+    bool no_edns =
+        t->edns && !a->edns.present && (a->rcode == WIRE_FORMERR || a->rcode == WIRE_NOTIMP);
+    if (no_edns && f->udp_sent < FLIGHT_UDP_MAX) {
+        server_lacks_edns(all->world.servers, t->server, all->now_ms);
+        send_udp_to(f, t->server);
+        heap_settle(all, f);
+        return;
+    }
+    f->rcode = a->rcode;
+    f->network_error = false;
+    go_on(f);
+}
+
+static void on_truncated(struct flight *f, const struct attempt *t)
+{
+    if (t != &f->attempt[STREAM] && send_tcp(f, t->server, TCP_TRUNCATED)) {
+        heap_settle(f->all, f);
+        return;
+    }
+    go_on(f);
+}
+
+/* A reply over TCP to a name in mixed case shows whether the server keeps it. (Where chance gave
+ * small letters only, a server can be wronged: it is then asked without mixed case for an hour.) */
+static void note_case(struct flight *f, const struct attempt *t, const uint8_t *msg, size_t len)
+{
+    struct flights *all = f->all;
+    size_t name_len = f->key_len - 5;
+    if (f->tcp_cause != TCP_CASE || !t->mixed_case || len < WIRE_HEADER_LEN + name_len)
+        return;
+    if (memcmp(msg + WIRE_HEADER_LEN, f->key, name_len) == 0)
+        server_loses_case(all->world.servers, t->server, all->now_ms);
+}
+
+static bool on_reply(struct flight *f, struct attempt *t, const uint8_t *msg, size_t len)
+{
+    struct flights *all = f->all;
+    struct servers *servers = all->world.servers;
+    bool stream = t == &f->attempt[STREAM];
+    struct wire_question asked;
+    struct wire_answer a;
+    unsigned flags;
+    if (wire_key_read(f->key, f->key_len, &asked, &flags) < 0)
+        return false;
+    enum wire_answer_kind kind = wire_pack_answer(msg, len, &asked, (flags & WIRE_KEY_DO) != 0,
+        server_trusts_ad(servers, t->server), &all->conf.ttl, all->packed, sizeof all->packed, &a);
+    if (kind == WIRE_ANSWER_MALFORMED || !cookie_is_fine(f, t, &a))
+        return false;
+    t->ask = NULL;
+    if (!stream)
+        server_answered(servers, t->server, all->now_ms - t->sent_ms, all->now_ms);
+    if (t->edns)
+        server_note_cookie(servers, t->server, a.edns.cookie, a.edns.cookie_len);
+    if (!stream && f->plain_case && kind != WIRE_ANSWER_ERROR)
+        server_loses_case(servers, t->server, all->now_ms);
+    if (stream)
+        note_case(f, t, msg, len);
+    if (kind == WIRE_ANSWER_TRUNCATED)
+        on_truncated(f, t);
+    else if (kind == WIRE_ANSWER_ERROR)
+        on_server_error(f, t, &a);
+    else if (!stream && f->tcp_cause == TCP_SUSPECT && f->attempt[STREAM].ask != NULL)
+        set_aside(f, &a);
+    else
+        answer(f, &a, all->packed);
+    return true;
+}
+
+static void on_bare_error(struct flight *f, struct attempt *t)
+{
+    struct wire_answer a = {.rcode = WIRE_FORMERR};
+    t->ask = NULL;
+    on_server_error(f, t, &a);
+}
+
+static void on_refused(struct flight *f, struct attempt *t, enum upstream_event event)
+{
+    struct flights *all = f->all;
+    bool stream = t == &f->attempt[STREAM];
+    t->ask = NULL;
+    if (event == UPSTREAM_REFUSED && !stream && !f->speculative)
+        server_refused(all->world.servers, t->server, all->now_ms);
+    f->network_error = true;
+    f->tcp_refused |= stream;
+    if (stream && f->tcp_cause == TCP_CASE)
+        f->plain_case =
+            true; /* no TCP there to prove it: the next message keeps to small letters */
+    go_on(f);
+}
+
+static bool on_event(void *ctx, enum upstream_event event, const uint8_t *msg, size_t len)
+{
+    struct attempt *t = ctx;
+    struct flight *f = t->flight;
+    switch (event) {
+    case UPSTREAM_REPLY:
+        return on_reply(f, t, msg, len);
+    case UPSTREAM_FORMERR:
+        on_bare_error(f, t);
+        break;
+    case UPSTREAM_REFUSED:
+    case UPSTREAM_NOT_SENT:
+        on_refused(f, t, event);
+        break;
+    case UPSTREAM_SUSPECT:
+        distrust(f, t->server);
+        break;
+    case UPSTREAM_CASE_LOST:
+        send_tcp(f, t->server, TCP_CASE);
+        heap_settle(f->all, f);
+        break;
+    }
+    return true;
+}
+
+/* ---- joining -----------------------------------------------------------------------------------
+ */
+
+static struct flight *start(
+    struct flights *all, const uint8_t *key, size_t key_len, bool speculative)
+{
+    if (all->n >= all->conf.flights_max || servers_count(all->world.servers) == 0)
+        return NULL;
+    struct flight *f = calloc(1, sizeof *f + key_len);
+    if (f == NULL)
+        return NULL;
+    f->all = all;
+    f->waiters_end = &f->waiters;
+    f->started_ms = all->now_ms;
+    f->give_up_ms = all->now_ms + FLIGHT_LIFE_MS;
+    f->retry_ms = FLIGHT_NEVER_MS;
+    f->stale_ms = FLIGHT_NEVER_MS;
+    f->speculative = speculative;
+    f->key_len = key_len;
+    memcpy(f->key, key, key_len);
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, all->table, f->key, f->key_len, hash_of(all, key, key_len), f);
+    if (f->hh.tbl == NULL) { /* memory is out: uthash took it back */
+        free(f);
+        return NULL;
+    }
+    heap_add(all, f);
+    all->counts.speculative += speculative;
+    send_udp(f);
+    if (!anything_under_way(f)) /* memory is out: tried again in a moment */
+        f->retry_ms = all->now_ms + AGAIN_MS;
+    heap_settle(all, f);
+    return f;
+}
+
+/* A client waits for what so far was a prefetch. */
+static void become_wanted(struct flight *f)
+{
+    struct flights *all = f->all;
+    f->speculative = false;
+    all->counts.speculative--;
+    f->give_up_ms = all->now_ms + FLIGHT_LIFE_MS;
+    if (f->retry_ms == FLIGHT_NEVER_MS && f->udp_sent < FLIGHT_UDP_MAX)
+        f->retry_ms = all->now_ms;
+}
+
+enum flight_join_verdict flight_join(
+    struct flights *all, const uint8_t *key, size_t key_len, struct flight_waiter *w)
+{
+    struct flight *f = find(all, key, key_len);
+    bool joined = f != NULL;
+    if (!joined) {
+        f = start(all, key, key_len, false);
+        all->counts.started += f != NULL;
+    } else {
+        all->counts.joined++;
+        if (f->speculative)
+            become_wanted(f);
+    }
+    if (f == NULL) {
+        all->counts.shed++;
+        return FLIGHT_SHED;
+    }
+    struct cache_view v;
+    if (all->conf.stale_ms > 0 && f->stale_ms == FLIGHT_NEVER_MS && find_stale(f, &v))
+        f->stale_ms = all->now_ms + FLIGHT_STALE_MS;
+    w->next = NULL;
+    *f->waiters_end = w;
+    f->waiters_end = &w->next;
+    heap_settle(all, f);
+    return joined ? FLIGHT_JOINED : FLIGHT_STARTED;
+}
+
+void flight_nudge(struct flights *all, const uint8_t *key, size_t key_len)
+{
+    struct flight *f = find(all, key, key_len);
+    if (f == NULL || f->nudged || f->speculative || f->udp_sent >= FLIGHT_UDP_MAX ||
+        f->attempt[STREAM].ask != NULL)
+        return;
+    f->nudged = true;
+    send_udp(f);
+    heap_settle(all, f);
+}
+
+void flight_leave(struct flights *all, const uint8_t *key, size_t key_len, struct flight_waiter *w)
+{
+    struct flight *f = find(all, key, key_len);
+    if (f == NULL)
+        return;
+    for (struct flight_waiter **at = &f->waiters; *at != NULL; at = &(*at)->next) {
+        if (*at != w)
+            continue;
+        *at = w->next;
+        if (w->next == NULL)
+            f->waiters_end = at;
+        return;
+    }
+}
+
+bool flight_prefetch(struct flights *all, const uint8_t *key, size_t key_len)
+{
+    if (all->counts.speculative >= all->conf.prefetches_max ||
+        !servers_healthy(all->world.servers, all->now_ms) || find(all, key, key_len) != NULL)
+        return false;
+    bool started = start(all, key, key_len, true) != NULL;
+    all->counts.prefetched += started;
+    return started;
+}
+
+/* ---- time --------------------------------------------------------------------------------------
+ */
+
+uint64_t flights_due_ms(const struct flights *all)
+{
+    return all->n == 0 ? FLIGHT_NEVER_MS : due_of(all->heap[0]);
+}
+
+/* The waiters get the stale answer; the flight goes on without them. */
+static void serve_stale(struct flight *f)
+{
+    struct flight_result r;
+    f->stale_ms = FLIGHT_NEVER_MS;
+    heap_settle(f->all, f);
+    if (f->waiters != NULL && stale_result(f, &r)) {
+        f->all->counts.stale++;
+        wake_all(f, &r);
+    }
+}
+
+/* The newest server did not answer in time. */
+static void retry(struct flight *f)
+{
+    struct flights *all = f->all;
+    const struct attempt *t = &f->attempt[f->udp_sent > 1 ? NEWEST : FIRST];
+    f->retry_ms = FLIGHT_NEVER_MS;
+    if (!f->speculative) {
+        if (t->ask != NULL && f->attempt[STREAM].ask == NULL)
+            server_silent(all->world.servers, t->server, all->now_ms);
+        if (f->udp_sent < FLIGHT_UDP_MAX) {
+            send_udp(f);
+        } else if (!anything_under_way(f)) {
+            fail(f);
+            return;
+        }
+    }
+    heap_settle(all, f);
+}
+
+/* Does one thing that is due. Each call ends the flight or moves a deadline. */
+static void on_due(struct flight *f)
+{
+    uint64_t now_ms = f->all->now_ms;
+    if (f->give_up_ms <= now_ms)
+        fail(f);
+    else if (f->stale_ms <= now_ms)
+        serve_stale(f);
+    else
+        retry(f);
+}
+
+void flights_tick(struct flights *all, uint64_t now_ms)
+{
+    all->now_ms = now_ms;
+    while (all->n > 0 && due_of(all->heap[0]) <= now_ms)
+        on_due(all->heap[0]);
+}
+
+void flights_end(struct flights *all, uint64_t now_ms)
+{
+    all->now_ms = now_ms;
+    while (all->n > 0) {
+        struct flight *f = all->heap[all->n - 1];
+        struct flight_result r;
+        if (!stale_result(f, &r))
+            r = (struct flight_result){.outcome = FLIGHT_FAILED, .rcode = WIRE_SERVFAIL};
+        finish(f, &r);
+    }
+}
+
+void flight_count(const struct flights *all, struct flight_counts *out)
+{
+    *out = all->counts;
+    out->under_way = all->n;
+}
+
+static const char *check_one(const struct flights *all, size_t at)
+{
+    const struct flight *f = all->heap[at];
+    if (f->heap_at != at)
+        return "a flight does not know its place in the heap";
+    if (at > 0 && due_of(all->heap[(at - 1) / 2]) > due_of(f))
+        return "the heap is out of order";
+    if (find(all, f->key, f->key_len) != f)
+        return "a flight is not found under its key";
+    if (f->udp_sent > FLIGHT_UDP_MAX || f->tcp_sent > FLIGHT_TCP_MAX)
+        return "a flight sent more than it may";
+    if (f->speculative && f->waiters != NULL)
+        return "a prefetch has waiters";
+    for (int i = 0; i < N_ATTEMPTS; i++)
+        if (f->attempt[i].ask != NULL && f->attempt[i].flight != f)
+            return "an attempt belongs to another flight";
+    const struct flight_waiter *const *end = (const struct flight_waiter *const *)&f->waiters;
+    while (*end != NULL)
+        end = (const struct flight_waiter *const *)&(*end)->next;
+    if (f->waiters_end != (struct flight_waiter **)end)
+        return "the end of the waiters is not at their end";
+    return NULL;
+}
+
+const char *flight_check(const struct flights *all)
+{
+    size_t speculative = 0;
+    if (HASH_COUNT(all->table) != all->n)
+        return "table and heap differ in number";
+    for (size_t i = 0; i < all->n; i++) {
+        const char *broken = check_one(all, i);
+        if (broken != NULL)
+            return broken;
+        speculative += all->heap[i]->speculative;
+    }
+    return speculative == all->counts.speculative ? NULL : "prefetches are counted wrong";
+}
