@@ -44,7 +44,8 @@ struct query_end {
     uint64_t took_ms;
 };
 
-/* A question for the predictor: told in the call in which it came. */
+/* A question for the predictor: told in the call in which it came, for types that programs ask
+ * before they connect (A, AAAA, HTTPS, SVCB, SRV, MX, TXT, PTR). */
 struct query_arrival {
     const struct client *client;
     const uint8_t *key;
@@ -95,6 +96,10 @@ enum query_verdict {
  * and out must not overlap. */
 enum query_verdict query_accept(struct query_desk *d, const struct client *client,
     const uint8_t *msg, size_t len, uint64_t now_ms, uint8_t *out, size_t cap, size_t *reply_len);
+
+/* Whether a client's question for key would be forwarded: neither overridden nor special, and of a
+ * type that is predicted. Only such questions may be prefetched. */
+bool query_forwards(struct query_desk *d, const uint8_t *key, size_t key_len);
 
 size_t query_waiting(const struct query_desk *d);
 

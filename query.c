@@ -1,0 +1,732 @@
+/* query.c: one client's question, through the gates in order, to its one end.
+ * Knows wire, overrides, special names, cache and flights; never libev, sockets, transports or
+ * logs.
+ *
+ * query_accept is the walk: each gate answers, passes on, or ends in "no reply". What the cache
+ * cannot answer is copied into a struct query that waits for a flight; query_finish is its one end.
+ */
+#define HASH_NONFATAL_OOM 1
+#include "query.h"
+
+#include "special.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#define ANY_TTL_S 3600 /* of the minimal answer to ANY */
+
+/* What tells a client's repeat of a question (RFC 5452 5: same port, ID and question). */
+struct repeat_key {
+    uint8_t ip[16];
+    uint32_t scope;
+    uint16_t port;
+    uint16_t id;
+    uint8_t question[crypto_shorthash_BYTES];
+};
+
+/* How many questions of one client wait. */
+struct asker {
+    UT_hash_handle hh;
+    uint8_t id[16];
+    size_t n_waiting;
+};
+
+struct query {
+    struct flight_waiter waiter; /* first: a waiter is its query */
+    UT_hash_handle hh;           /* by repeat_key; UDP only */
+    struct query_desk *desk;
+    struct query *prev, *next; /* all that wait */
+    struct asker *asker;
+    struct client client;
+    uint64_t asked_ms;
+    struct wire_query q; /* question.name points to name */
+    struct repeat_key repeat;
+    uint8_t *prefix; /* a chain of overrides that the answer continues; malloc'ed */
+    size_t prefix_len;
+    uint8_t key[WIRE_KEY_MAX]; /* what the flight asks */
+    size_t key_len;
+    uint8_t name[WIRE_NAME_MAX];
+};
+
+struct query_desk {
+    struct query_conf conf;
+    struct query_world world;
+    const struct poison *poison;
+    struct query *repeats;
+    struct query *waiting;
+    struct asker *askers;
+    struct query_counts counts;
+    uint8_t seed[16];
+    uint8_t packed[WIRE_PACKED_MAX]; /* answers made here */
+    uint8_t scratch[WIRE_MESSAGE_MAX];
+    uint8_t out[WIRE_MESSAGE_MAX]; /* replies that come later */
+};
+
+/* One call of query_accept: what the gates hand to each other. */
+struct visit {
+    struct query_desk *desk;
+    const struct client *client;
+    struct wire_query q;
+    uint64_t now_ms;
+    uint8_t *out;
+    size_t cap;
+    size_t len; /* of the reply; 0: none */
+};
+
+/* ---- the desk ----------------------------------------------------------------------------------
+ */
+
+struct query_desk *query_desk_create(
+    const struct query_conf *conf, const struct query_world *world, const uint8_t seed[16])
+{
+    struct query_desk *d = calloc(1, sizeof *d);
+    if (d == NULL)
+        return NULL;
+    d->conf = *conf;
+    d->world = *world;
+    memcpy(d->seed, seed, sizeof d->seed);
+    return d;
+}
+
+void query_reconfigure(struct query_desk *d, const struct query_conf *conf)
+{
+    d->conf = *conf;
+}
+
+void query_set_poison(struct query_desk *d, const struct poison *p)
+{
+    d->poison = p;
+}
+
+bool query_allows(const struct query_desk *d, const struct addr *peer)
+{
+    if (d->conf.n_allow == 0)
+        return addr_is_local(peer);
+    for (size_t i = 0; i < d->conf.n_allow; i++)
+        if (addr_net_contains(&d->conf.allow[i], peer))
+            return true;
+    return false;
+}
+
+size_t query_waiting(const struct query_desk *d)
+{
+    return d->counts.waiting;
+}
+
+void query_count(const struct query_desk *d, struct query_counts *out)
+{
+    *out = d->counts;
+}
+
+static unsigned hash_of(const struct query_desk *d, const void *key, size_t len)
+{
+    uint8_t h[crypto_shorthash_BYTES];
+    unsigned value;
+    crypto_shorthash(h, key, len, d->seed);
+    memcpy(&value, h, sizeof value);
+    return value;
+}
+
+/* ---- replies -----------------------------------------------------------------------------------
+ */
+
+static void tell_end(struct query_desk *d, const struct client *client,
+    const struct wire_question *question, enum query_source source, uint16_t rcode,
+    size_t reply_len, uint64_t took_ms)
+{
+    d->counts.by_source[source]++;
+    if (d->world.ended == NULL)
+        return;
+    struct query_end end = {
+        .client = client,
+        .question = question,
+        .source = source,
+        .rcode = rcode,
+        .reply_len = reply_len,
+        .took_ms = took_ms,
+    };
+    d->world.ended(d->world.ctx, &end);
+}
+
+/* Fills in what every reply of this desk to this client has. */
+static struct wire_reply reply_to(
+    const struct query_desk *d, const struct client *client, const struct wire_query *q)
+{
+    struct wire_reply r = {
+        .query = q,
+        .fixed_ttl_s = WIRE_TTL_AS_IS,
+        .ede = WIRE_EDE_NONE,
+        .limit = WIRE_MESSAGE_MAX,
+    };
+    if (client->transport == CLIENT_UDP)
+        r.limit = wire_udp_limit(q);
+    else if (q->edns.keepalive)
+        r.keepalive_ds = d->conf.keepalive_ds;
+    return r;
+}
+
+static struct wire_reply visit_reply(const struct visit *v)
+{
+    return reply_to(v->desk, v->client, &v->q);
+}
+
+/* Ends a visit with a reply. */
+static enum query_verdict reply_now(
+    struct visit *v, const struct wire_reply *r, enum query_source source)
+{
+    v->len = wire_write_reply(r, v->out, v->cap);
+    uint16_t rcode = r->packed != NULL ? wire_packed_rcode(r->packed, r->packed_len) : r->rcode;
+    tell_end(v->desk, v->client, &v->q.question, source, rcode, v->len, 0);
+    return QUERY_REPLY;
+}
+
+static enum query_verdict reply_rcode(
+    struct visit *v, uint16_t rcode, enum query_source source, enum wire_ede ede)
+{
+    struct wire_reply r = visit_reply(v);
+    r.rcode = rcode;
+    r.ede = ede;
+    return reply_now(v, &r, source);
+}
+
+static enum query_verdict reply_packed(
+    struct visit *v, const uint8_t *packed, size_t len, enum query_source source, enum wire_ede ede)
+{
+    struct wire_reply r = visit_reply(v);
+    r.packed = packed;
+    r.packed_len = len;
+    r.ede = ede;
+    return reply_now(v, &r, source);
+}
+
+static enum query_verdict no_reply(struct visit *v)
+{
+    v->len = 0;
+    tell_end(v->desk, v->client, &v->q.question, QUERY_DROPPED, 0, 0, 0);
+    return QUERY_NONE;
+}
+
+/* An answer of one record, made here. */
+static enum query_verdict reply_record(struct visit *v, uint32_t ttl_s, const uint8_t *rdata,
+    size_t rdata_len, uint16_t type, enum query_source source)
+{
+    struct query_desk *d = v->desk;
+    const struct wire_question *question = &v->q.question;
+    struct wire_writer w;
+    struct wire_record record = {
+        .owner = question->name,
+        .owner_len = question->name_len,
+        .type = type,
+        .class = question->class,
+        .ttl_s = ttl_s,
+        .rdata = rdata,
+        .rdata_len = rdata_len,
+    };
+    wire_writer_start(&w, question->name, question->name_len, d->scratch, sizeof d->scratch);
+    wire_put_record(&w, WIRE_SECTION_ANSWER, &record);
+    size_t len = wire_writer_finish(&w, 0, d->packed, sizeof d->packed);
+    return reply_packed(v, d->packed, len, source, WIRE_EDE_NONE);
+}
+
+/* ---- those who wait ----------------------------------------------------------------------------
+ */
+
+static struct asker *asker_join(struct query_desk *d, const struct addr *peer)
+{
+    struct asker *a = NULL;
+    uint8_t id[16];
+    addr_client_id(peer, id);
+    unsigned hash = hash_of(d, id, sizeof id);
+    HASH_FIND_BYHASHVALUE(hh, d->askers, id, sizeof id, hash, a);
+    if (a == NULL) {
+        a = calloc(1, sizeof *a);
+        if (a == NULL)
+            return NULL;
+        memcpy(a->id, id, sizeof a->id);
+        HASH_ADD_KEYPTR_BYHASHVALUE(hh, d->askers, a->id, sizeof a->id, hash, a);
+        if (a->hh.tbl == NULL) {
+            free(a);
+            return NULL;
+        }
+    }
+    a->n_waiting++;
+    return a;
+}
+
+static void asker_leave(struct query_desk *d, struct asker *a)
+{
+    if (--a->n_waiting > 0)
+        return;
+    HASH_DELETE(hh, d->askers, a);
+    free(a);
+}
+
+static void repeat_key_of(
+    const struct visit *v, const uint8_t *key, size_t key_len, struct repeat_key *out)
+{
+    memset(out, 0, sizeof *out);
+    memcpy(out->ip, v->client->peer.ip, sizeof out->ip);
+    out->scope = v->client->peer.scope;
+    out->port = v->client->peer.port;
+    out->id = v->q.id;
+    crypto_shorthash(out->question, key, key_len, v->desk->seed);
+}
+
+/* Whether this client already waits for the answer to this very message. */
+static bool is_repeat(const struct visit *v, const uint8_t *key, size_t key_len)
+{
+    const struct query_desk *d = v->desk;
+    struct query *q = NULL;
+    struct repeat_key repeat;
+    if (v->client->transport != CLIENT_UDP || d->repeats == NULL)
+        return false;
+    repeat_key_of(v, key, key_len, &repeat);
+    HASH_FIND_BYHASHVALUE(
+        hh, d->repeats, &repeat, sizeof repeat, hash_of(d, &repeat, sizeof repeat), q);
+    return q != NULL;
+}
+
+/* Undoes query_create, whether or not the query was ever answered. */
+static void query_free(struct query *q)
+{
+    struct query_desk *d = q->desk;
+    if (q->hh.tbl != NULL)
+        HASH_DELETE(hh, d->repeats, q);
+    asker_leave(d, q->asker);
+    if (q->prev != NULL)
+        q->prev->next = q->next;
+    else
+        d->waiting = q->next;
+    if (q->next != NULL)
+        q->next->prev = q->prev;
+    d->counts.waiting--;
+    free(q->prefix);
+    free(q);
+}
+
+void query_desk_free(struct query_desk *d)
+{
+    if (d == NULL)
+        return;
+    while (d->waiting != NULL) {
+        struct query *q = d->waiting;
+        if (d->world.flights != NULL)
+            flight_leave(d->world.flights, q->key, q->key_len, &q->waiter);
+        query_free(q);
+    }
+    free(d);
+}
+
+static void query_keep(struct query *q, const struct visit *v)
+{
+    q->desk = v->desk;
+    q->client = *v->client;
+    q->asked_ms = v->now_ms;
+    q->q = v->q;
+    memcpy(q->name, v->q.question.name, v->q.question.name_len);
+    q->q.question.name = q->name;
+    q->q.edns.cookie = NULL; /* pointed into the message */
+    q->next = v->desk->waiting;
+    if (q->next != NULL)
+        q->next->prev = q;
+    v->desk->waiting = q;
+    v->desk->counts.waiting++;
+}
+
+/* Keeps what is needed to answer later. NULL when memory is out. prefix may be NULL. */
+static struct query *query_create(const struct visit *v, const uint8_t *key, size_t key_len,
+    const uint8_t *prefix, size_t prefix_len)
+{
+    struct query_desk *d = v->desk;
+    struct query *q = calloc(1, sizeof *q);
+    if (q == NULL)
+        return NULL;
+    if (prefix != NULL && (q->prefix = malloc(prefix_len)) == NULL)
+        goto err0;
+    if (prefix != NULL)
+        memcpy(q->prefix, prefix, prefix_len);
+    q->prefix_len = prefix_len;
+    q->asker = asker_join(d, &v->client->peer);
+    if (q->asker == NULL)
+        goto err1;
+    memcpy(q->key, key, key_len);
+    q->key_len = key_len;
+    query_keep(q, v);
+    if (v->client->transport == CLIENT_UDP) {
+        repeat_key_of(v, key, key_len, &q->repeat);
+        /* Where memory is out it stays outside the table: then a repeat waits a second time. */
+        HASH_ADD_KEYPTR_BYHASHVALUE(hh, d->repeats, &q->repeat, sizeof q->repeat,
+            hash_of(d, &q->repeat, sizeof q->repeat), q);
+    }
+    return q;
+err1:
+    free(q->prefix);
+err0:
+    free(q);
+    return NULL;
+}
+
+/* ---- the later end -----------------------------------------------------------------------------
+ */
+
+/* Puts the chain of overrides before the answer to its last target. Returns the length in
+ * d->packed. */
+static size_t join_chain(struct query_desk *d, const struct wire_question *question,
+    const uint8_t *prefix, size_t prefix_len, const uint8_t *tail, size_t tail_len,
+    const uint8_t *target, size_t target_len, uint32_t age_s)
+{
+    struct wire_writer w;
+    wire_writer_start(&w, question->name, question->name_len, d->scratch, sizeof d->scratch);
+    wire_put_packed(&w, prefix, prefix_len, question->name, question->name_len, 0);
+    wire_put_packed(&w, tail, tail_len, target, target_len, age_s);
+    return wire_writer_finish(&w, wire_packed_rcode(tail, tail_len), d->packed, sizeof d->packed);
+}
+
+/* The one end of a query that waited. */
+static void query_finish(
+    struct query *q, struct wire_reply *r, enum query_source source, uint64_t now_ms)
+{
+    struct query_desk *d = q->desk;
+    uint64_t took_ms = now_ms - q->asked_ms;
+    /* Answers that an attacker has held back must not come out together and larger than the
+     * questions were (DNSBomb): what is late goes out bare, and the client comes by TCP for it. */
+    if (took_ms > QUERY_LATE_MS && q->client.transport == CLIENT_UDP && r->packed != NULL) {
+        r->truncate = true;
+        d->counts.late++;
+    }
+    size_t len = wire_write_reply(r, d->out, sizeof d->out);
+    q->client.ops->reply(&q->client, d->out, len);
+    uint16_t rcode = r->packed != NULL ? wire_packed_rcode(r->packed, r->packed_len) : r->rcode;
+    tell_end(d, &q->client, &q->q.question, source, rcode, len, took_ms);
+    query_free(q);
+}
+
+static void query_wake(struct flight_waiter *w, const struct flight_result *result, uint64_t now_ms)
+{
+    struct query *q = (struct query *)w;
+    struct query_desk *d = q->desk;
+    struct wire_reply r = reply_to(d, &q->client, &q->q);
+    if (result->outcome == FLIGHT_FAILED) {
+        r.rcode = result->rcode;
+        r.ede = result->network_error ? WIRE_EDE_NETWORK_ERROR : WIRE_EDE_NO_REACHABLE_AUTHORITY;
+        query_finish(q, &r, QUERY_FAILED, now_ms);
+        return;
+    }
+    r.packed = result->packed;
+    r.packed_len = result->packed_len;
+    if (q->prefix != NULL) {
+        r.packed_len = join_chain(d, &q->q.question, q->prefix, q->prefix_len, result->packed,
+            result->packed_len, q->key, q->key_len - 5, 0);
+        r.packed = d->packed;
+    }
+    if (result->outcome == FLIGHT_STALE) {
+        r.fixed_ttl_s = QUERY_STALE_TTL_S;
+        r.ede = WIRE_EDE_STALE;
+    }
+    query_finish(q, &r, result->outcome == FLIGHT_STALE ? QUERY_STALE : QUERY_UPSTREAM, now_ms);
+}
+
+/* ---- gates -------------------------------------------------------------------------------------
+ */
+
+/* One that was not asked well. */
+static enum query_verdict gate_malformed(struct visit *v, enum wire_query_verdict parsed)
+{
+    switch (parsed) {
+    case WIRE_QUERY_NOTIMP:
+        return reply_rcode(v, WIRE_NOTIMP, QUERY_REJECTED, WIRE_EDE_NONE);
+    case WIRE_QUERY_BADVERS:
+        return reply_rcode(v, WIRE_BADVERS, QUERY_REJECTED, WIRE_EDE_NONE);
+    case WIRE_QUERY_SIGNED:
+        return reply_rcode(v, WIRE_REFUSED, QUERY_REJECTED, WIRE_EDE_NONE);
+    default:
+        return reply_rcode(v, WIRE_FORMERR, QUERY_REJECTED, WIRE_EDE_NONE);
+    }
+}
+
+/* Class CH: facts about this server, for this machine only. */
+static enum query_verdict gate_chaos(struct visit *v)
+{
+    const struct wire_question *question = &v->q.question;
+    const char *text = NULL;
+    uint8_t rdata[256];
+    if (v->desk->world.chaos != NULL && addr_is_loopback(&v->client->peer) &&
+        (question->type == WIRE_TYPE_TXT || question->type == WIRE_TYPE_ANY))
+        text = v->desk->world.chaos(v->desk->world.ctx, question->name, question->name_len);
+    if (text == NULL)
+        return reply_rcode(v, WIRE_REFUSED, QUERY_REJECTED, WIRE_EDE_NONE);
+    size_t len = strnlen(text, 255);
+    rdata[0] = (uint8_t)len;
+    memcpy(rdata + 1, text, len);
+    return reply_record(v, 0, rdata, len + 1, WIRE_TYPE_TXT, QUERY_CHAOS);
+}
+
+/* Questions that a forwarder of records has no answer to. */
+static bool type_is_refused(uint16_t type)
+{
+    return type >= WIRE_TYPE_TKEY && type <= 254; /* TKEY, TSIG, IXFR, AXFR, MAILB, MAILA */
+}
+
+/* ANY gets one small record (RFC 8482 4.2), and is never forwarded. */
+static enum query_verdict gate_any(struct visit *v)
+{
+    static const uint8_t hinfo[] = {7, 'R', 'F', 'C', '8', '4', '8', '2', 0};
+    return reply_record(v, ANY_TTL_S, hinfo, sizeof hinfo, WIRE_TYPE_HINFO, QUERY_SPECIAL);
+}
+
+static enum query_verdict reply_stale(struct visit *v, const struct cache_view *hit)
+{
+    struct wire_reply r = visit_reply(v);
+    r.packed = hit->value;
+    r.packed_len = hit->len;
+    r.fixed_ttl_s = QUERY_STALE_TTL_S;
+    r.ede = WIRE_EDE_STALE;
+    return reply_now(v, &r, QUERY_STALE);
+}
+
+static enum query_verdict reply_failure(struct visit *v, const struct cache_view *hit)
+{
+    uint16_t rcode = WIRE_SERVFAIL;
+    bool network_error;
+    flight_failure_read(hit, &rcode, &network_error);
+    return reply_rcode(v, rcode, QUERY_FAILED, WIRE_EDE_CACHED_ERROR);
+}
+
+static uint32_t age_of(const struct cache_view *hit, uint64_t now_ms)
+{
+    return (uint32_t)((now_ms - hit->stored_ms) / 1000);
+}
+
+/* What is worth predicting: what programs ask before they connect. */
+static bool type_is_predictable(uint16_t type)
+{
+    switch (type) {
+    case WIRE_TYPE_A:
+    case WIRE_TYPE_AAAA:
+    case WIRE_TYPE_HTTPS:
+    case WIRE_TYPE_SVCB:
+    case WIRE_TYPE_SRV:
+    case WIRE_TYPE_MX:
+    case WIRE_TYPE_TXT:
+    case WIRE_TYPE_PTR:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void tell_arrival(const struct visit *v, const uint8_t *key, size_t key_len, bool answered)
+{
+    const struct query_world *world = &v->desk->world;
+    struct query_arrival a = {
+        .client = v->client, .key = key, .key_len = key_len, .answered = answered};
+    if (world->arrived != NULL && type_is_predictable(v->q.question.type))
+        world->arrived(world->ctx, &a, v->now_ms);
+}
+
+/* Waits for the answer to key from upstream. prefix is the chain that leads there, or NULL. */
+static enum query_verdict wait_for(
+    struct visit *v, const uint8_t *key, size_t key_len, const uint8_t *prefix, size_t prefix_len)
+{
+    struct query_desk *d = v->desk;
+    if (is_repeat(v, key, key_len)) {
+        d->counts.repeats++;
+        flight_nudge(d->world.flights, key, key_len);
+        return no_reply(v);
+    }
+    if (d->counts.waiting >= d->conf.queries_max)
+        return reply_rcode(v, WIRE_SERVFAIL, QUERY_FAILED, WIRE_EDE_NONE);
+    struct query *q = query_create(v, key, key_len, prefix, prefix_len);
+    if (q == NULL)
+        return reply_rcode(v, WIRE_SERVFAIL, QUERY_FAILED, WIRE_EDE_NONE);
+    if (q->asker->n_waiting > QUERY_PER_CLIENT) {
+        d->counts.over_limit++;
+        query_free(q);
+        return no_reply(v);
+    }
+    q->waiter.wake = query_wake;
+    if (flight_join(d->world.flights, key, key_len, &q->waiter) == FLIGHT_SHED) {
+        query_free(q);
+        return reply_rcode(v, WIRE_SERVFAIL, QUERY_FAILED, WIRE_EDE_NETWORK_ERROR);
+    }
+    return QUERY_LATER;
+}
+
+static unsigned key_flags(const struct wire_query *q)
+{
+    return (q->edns.dnssec_ok ? WIRE_KEY_DO : 0U) | ((q->flags & WIRE_CD) != 0 ? WIRE_KEY_CD : 0U);
+}
+
+/* An override led to a name that is none of ours: its answer is added to the chain. */
+static enum query_verdict gate_chase(struct visit *v, const struct poison_result *p)
+{
+    struct query_desk *d = v->desk;
+    struct wire_question target = {.name = p->target,
+        .name_len = p->target_len,
+        .type = v->q.question.type,
+        .class = v->q.question.class};
+    uint8_t key[WIRE_KEY_MAX], tail[WIRE_UDP_MIN];
+    size_t tail_len;
+    struct cache_view hit;
+    if (d->world.flights == NULL || (v->q.flags & WIRE_RD) == 0)
+        return reply_packed(v, d->packed, p->packed_len, QUERY_OVERRIDE, WIRE_EDE_FORGED);
+    uint8_t *prefix = malloc(p->packed_len);
+    if (prefix == NULL)
+        return reply_rcode(v, WIRE_SERVFAIL, QUERY_FAILED, WIRE_EDE_NONE);
+    memcpy(prefix, d->packed, p->packed_len);
+    size_t key_len = wire_key_write(&target, key_flags(&v->q), key);
+    enum query_verdict verdict;
+    size_t len = 0;
+    if (special_lookup(&target, tail, sizeof tail, &tail_len) == SPECIAL_ANSWER)
+        len = join_chain(
+            d, &v->q.question, prefix, p->packed_len, tail, tail_len, p->target, p->target_len, 0);
+    else if (cache_get(d->world.cache, key, key_len, v->now_ms, &hit) == CACHE_FRESH &&
+             hit.kind != CACHE_FAILURE)
+        len = join_chain(d, &v->q.question, prefix, p->packed_len, hit.value, hit.len, p->target,
+            p->target_len, age_of(&hit, v->now_ms));
+    if (len > 0)
+        verdict = reply_packed(v, d->packed, len, QUERY_OVERRIDE, WIRE_EDE_FORGED);
+    else
+        verdict = wait_for(v, key, key_len, prefix, p->packed_len);
+    free(prefix);
+    return verdict;
+}
+
+/* Overrides and special names. Returns whether the visit ended here. */
+static bool gate_local(struct visit *v, enum query_verdict *verdict)
+{
+    struct query_desk *d = v->desk;
+    struct poison_result p;
+    size_t len;
+    enum poison_verdict said = POISON_NONE;
+    if (d->poison != NULL)
+        said = poison_lookup(d->poison, &v->q.question, d->packed, sizeof d->packed, &p);
+    switch (said) {
+    case POISON_ANSWER:
+        *verdict = reply_packed(v, d->packed, p.packed_len, QUERY_OVERRIDE,
+            p.blocked ? WIRE_EDE_BLOCKED : WIRE_EDE_FORGED);
+        return true;
+    case POISON_CHASE:
+        *verdict = gate_chase(v, &p);
+        return true;
+    case POISON_REFUSED:
+        *verdict = reply_rcode(v, WIRE_REFUSED, QUERY_OVERRIDE, WIRE_EDE_BLOCKED);
+        return true;
+    case POISON_DROP:
+        *verdict = no_reply(v);
+        return true;
+    case POISON_PASS:
+        return false;
+    case POISON_NONE:
+        break;
+    }
+    if (special_lookup(&v->q.question, d->packed, sizeof d->packed, &len) != SPECIAL_ANSWER)
+        return false;
+    *verdict = reply_packed(v, d->packed, len, QUERY_SPECIAL, WIRE_EDE_NONE);
+    return true;
+}
+
+/* The cache, and behind it the servers. */
+static enum query_verdict gate_cache(struct visit *v)
+{
+    struct query_desk *d = v->desk;
+    uint8_t key[WIRE_KEY_MAX];
+    struct cache_view hit;
+    size_t key_len = wire_key_write(&v->q.question, key_flags(&v->q), key);
+    enum cache_found found = cache_get(d->world.cache, key, key_len, v->now_ms, &hit);
+    if (found == CACHE_FRESH && hit.kind != CACHE_FAILURE) {
+        struct wire_reply r = visit_reply(v);
+        r.packed = hit.value;
+        r.packed_len = hit.len;
+        r.age_s = age_of(&hit, v->now_ms);
+        enum query_verdict verdict = reply_now(v, &r, QUERY_CACHE);
+        tell_arrival(v, key, key_len, true);
+        return verdict;
+    }
+    if (found == CACHE_FRESH)
+        return reply_failure(v, &hit);
+    if (found == CACHE_STALE && hit.held && hit.kind != CACHE_FAILURE)
+        return reply_stale(v, &hit);
+    enum query_verdict verdict = wait_for(v, key, key_len, NULL, 0);
+    if (verdict == QUERY_LATER)
+        tell_arrival(v, key, key_len, false);
+    return verdict;
+}
+
+static enum query_verdict walk(struct visit *v, const uint8_t *msg, size_t len)
+{
+    enum query_verdict verdict;
+    enum wire_query_verdict parsed = wire_parse_query(msg, len, &v->q);
+    if (parsed == WIRE_QUERY_DROP || !query_allows(v->desk, &v->client->peer))
+        return no_reply(v);
+    if (parsed != WIRE_QUERY_OK)
+        return gate_malformed(v, parsed);
+    const struct wire_question *question = &v->q.question;
+    if (question->class == WIRE_CLASS_CH)
+        return gate_chaos(v);
+    if (question->class != WIRE_CLASS_IN || type_is_refused(question->type))
+        return reply_rcode(v, WIRE_REFUSED, QUERY_REJECTED, WIRE_EDE_NONE);
+    if (question->type == WIRE_TYPE_OPT || question->type == 0)
+        return reply_rcode(v, WIRE_FORMERR, QUERY_REJECTED, WIRE_EDE_NONE);
+    if (question->type == WIRE_TYPE_ANY)
+        return gate_any(v);
+    if (gate_local(v, &verdict))
+        return verdict;
+    /* RD=0 asks what is known already, which is nobody's business (cache snooping). */
+    if ((v->q.flags & WIRE_RD) == 0 || v->desk->world.flights == NULL)
+        return reply_rcode(v, WIRE_REFUSED, QUERY_REJECTED, WIRE_EDE_NONE);
+    return gate_cache(v);
+}
+
+enum query_verdict query_accept(struct query_desk *d, const struct client *client,
+    const uint8_t *msg, size_t len, uint64_t now_ms, uint8_t *out, size_t cap, size_t *reply_len)
+{
+    struct visit v = {.desk = d, .client = client, .now_ms = now_ms, .out = out, .cap = cap};
+    if (client->transport == CLIENT_UDP)
+        d->counts.udp++;
+    else
+        d->counts.tcp++;
+    enum query_verdict verdict = walk(&v, msg, len);
+    *reply_len = v.len;
+    return verdict;
+}
+
+bool query_forwards(struct query_desk *d, const uint8_t *key, size_t key_len)
+{
+    struct wire_question question;
+    struct poison_result p;
+    unsigned flags;
+    size_t len;
+    if (d->world.flights == NULL || wire_key_read(key, key_len, &question, &flags) < 0 ||
+        question.class != WIRE_CLASS_IN || !type_is_predictable(question.type))
+        return false;
+    enum poison_verdict said = POISON_NONE;
+    if (d->poison != NULL)
+        said = poison_lookup(d->poison, &question, d->packed, sizeof d->packed, &p);
+    if (said == POISON_PASS)
+        return true;
+    return said == POISON_NONE &&
+           special_lookup(&question, d->packed, sizeof d->packed, &len) == SPECIAL_NONE;
+}
+
+const char *query_check(const struct query_desk *d)
+{
+    size_t n = 0, asked = 0;
+    const struct query *prev = NULL;
+    for (const struct query *q = d->waiting; q != NULL; prev = q, q = q->next) {
+        if (q->prev != prev)
+            return "the list of waiting queries is torn";
+        if (q->desk != d || q->asker == NULL || q->asker->n_waiting == 0)
+            return "a waiting query is not counted for its client";
+        if (q->q.question.name != q->name)
+            return "a waiting query points into a message that is gone";
+        n++;
+    }
+    for (const struct asker *a = d->askers; a != NULL; a = a->hh.next)
+        asked += a->n_waiting;
+    if (n != d->counts.waiting || asked != n)
+        return "waiting queries are counted wrong";
+    return NULL;
+}
