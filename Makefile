@@ -60,9 +60,21 @@ unit/$(1): $(BUILD)/unit/$(1)
 endef
 $(foreach t,$(UNIT),$(eval $(call UNIT_RULE,$(t))))
 
+# What is made from conf.c's table: the manual's list of options, the completion for bash.
+$(BUILD)/optlist: $(BUILD)/tools/optlist.o $(BUILD)/conf.o $(BUILD)/addr.o
+	$(CC) $(LDFLAGS) -o $@ $^
+
+$(BUILD)/dnsd.bash: $(BUILD)/optlist
+	$(BUILD)/optlist bash > $@
+
+man: $(BUILD)/optlist
+	$(BUILD)/optlist mdoc > $(BUILD)/options.mdoc
+	sed -i -e '/^\.\\" BEGIN options/r $(BUILD)/options.mdoc' \
+	    -e '/^\.\\" BEGIN options/,/^\.\\" END options/{/BEGIN options\|END options/!d;}' man/dnsd.8
+
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all clean
+.PHONY: all man clean
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

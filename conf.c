@@ -75,7 +75,7 @@ static const struct row table[] = {
          .manual = "Answer from the overrides in FILE, whose form is told in poison.conf(5). "
                    "Overrides come before cache and servers. Without -forward nothing is asked "
                    "elsewhere, and questions that cannot be answered here are REFUSED.",
-         .expected = "the name of a file of fewer than 4096 bytes"},
+         .expected = "the name of a file, shorter than 4096 bytes"},
         .kind = PATH,
         .offset = FIELD(poison)},
     {.shown = {.name = "predict",
@@ -134,7 +134,7 @@ static const struct row table[] = {
          .help = "how long after a question others count as its followers; implies -predict",
          .manual = "For how long after a question others count as its followers. A longer window "
                    "finds more of them and more that have nothing to do with it. Implies -predict, "
-                   "unless that is set to no.",
+                   "unless that is set to no in the same place.",
          .expected = "a duration from 10ms to 1h, such as 2, 500ms or 15m"},
         .kind = PERIOD,
         .offset = FIELD(predict_window_ms),
@@ -147,7 +147,9 @@ static const struct row table[] = {
          .help = "ask for followers with at least this score",
          .manual = "Ask for followers whose score is N or more. When a question's window closes, "
                    "each follower seen in it gains 1, and each known one that was not seen loses "
-                   "1; at 0 it is forgotten. May not be above -predict-cap.",
+                   "1; at 0 it is forgotten. It loses nothing where dnsd's own copy of its answer "
+                   "is still fresh, for then the client's cache may have hidden the question. May "
+                   "not be above -predict-cap.",
          .expected = "a number from 1 to 1000"},
         .kind = COUNT,
         .offset = FIELD(predict_score),
@@ -246,9 +248,10 @@ static const struct row table[] = {
          .help = "keep what was learned in FILE",
          .manual = "Read what was learned from FILE at the start, and write it there at the end. "
                    "The file tells what clients ask; its mode is 0600. A file that is damaged or "
-                   "of another version is reported and ignored. Without this option nothing is "
-                   "kept.",
-         .expected = "the name of a file of fewer than 4096 bytes"},
+                   "of another version is reported and ignored. Once root is given up, its "
+                   "directory must be one in which -user can write. Without this option nothing "
+                   "is kept.",
+         .expected = "the name of a file, shorter than 4096 bytes"},
         .kind = PATH,
         .offset = FIELD(predict_file)},
 
@@ -321,7 +324,7 @@ static const struct row table[] = {
          .manual = "Read options from FILE too, whose form is told in dnsd.conf(5). An option "
                    "that is given on the command line counts, whatever the file says to it. "
                    "Without this option no file is read.",
-         .expected = "the name of a file of fewer than 4096 bytes",
+         .expected = "the name of a file, shorter than 4096 bytes",
          .command_line_only = true},
         .kind = PATH,
         .offset = FIELD(config)},
@@ -340,7 +343,7 @@ static const struct row table[] = {
          .help = "the user to become when started as root",
          .manual = "When started as root, become this user for good once the ports are open. "
                    "Without this option it is dnsd if there is such a user, else nobody.",
-         .expected = "the name of a user of fewer than 64 letters, digits and signs",
+         .expected = "the name of a user, shorter than 64 bytes",
          .at_start_only = true},
         .kind = USER,
         .offset = FIELD(user)},
@@ -352,7 +355,7 @@ static const struct row table[] = {
                    "time, client, transport, name, type, where the answer came from, rcode, bytes "
                    "and milliseconds. A - is standard output. SIGHUP opens the file anew, for the "
                    "sake of log rotation. Lines that the disk does not take in time are left out.",
-         .expected = "the name of a file of fewer than 4096 bytes, or -"},
+         .expected = "the name of a file, shorter than 4096 bytes, or -"},
         .kind = PATH,
         .offset = FIELD(query_log)},
     {.shown = {.name = "verbose",
@@ -1035,7 +1038,8 @@ int conf_finish(struct conf_set *s, conf_report *report, void *ctx)
     struct reading r = {.set = s, .report = report, .ctx = ctx, .option = ""};
     struct conf *c = &s->values;
 
-    if (!is_set(s, "predict") && is_set(s, "predict-window"))
+    /* On the command line it outweighs a "predict no" in the file. */
+    if (s->by[row_index("predict-window")] > s->by[row_index("predict")])
         c->predict = true;
     if (c->predict)
         c->forward = true;
