@@ -60,6 +60,85 @@ unit/$(1): $(BUILD)/unit/$(1)
 endef
 $(foreach t,$(UNIT),$(eval $(call UNIT_RULE,$(t))))
 
+# ---- tests ---------------------------------------------------------------------------------------
+
+# Replay: the whole core on virtual time against a scripted upstream (tests/replay/world.c).
+REPLAY =
+# System: the real program, real sockets and other people's clients (tests/system/harness.c).
+SYSTEM =
+# Scripts that look at the tree; each ends with a closing line like Check's.
+SCRIPTS = tests/layers tests/manual
+
+define REPLAY_RULE
+$(BUILD)/replay/$(1): $(BUILD)/tests/replay/$(1).o $(BUILD)/tests/replay/world.o \
+                      $(PURE:%=$(BUILD)/%.o)
+	@mkdir -p $$(@D)
+	$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(CHECK_LIBS)
+.PHONY: replay/$(1)
+replay/$(1): $(BUILD)/replay/$(1)
+	$(BUILD)/replay/$(1)
+endef
+$(foreach t,$(REPLAY),$(eval $(call REPLAY_RULE,$(t))))
+
+define SYSTEM_RULE
+$(BUILD)/system/$(1): $(BUILD)/tests/system/$(1).o $(BUILD)/tests/system/harness.o
+	@mkdir -p $$(@D)
+	$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(CHECK_LIBS)
+.PHONY: system/$(1)
+system/$(1): $(BUILD)/system/$(1) $(BUILD)/dnsd
+	BUILD=$(BUILD) $(BUILD)/system/$(1)
+endef
+$(foreach t,$(SYSTEM),$(eval $(call SYSTEM_RULE,$(t))))
+
+# The slow ones first.
+PROGRAMS = $(SYSTEM:%=$(BUILD)/system/%) $(REPLAY:%=$(BUILD)/replay/%) $(UNIT:%=$(BUILD)/unit/%)
+# All processors, unless the caller said otherwise.
+JOBS = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc)) --no-print-directory
+
+build-tests: $(BUILD)/dnsd $(BUILD)/optlist $(PROGRAMS)
+
+# BUILD tells system tests and scripts where to look. Sanitizers and valgrind are slower than
+# Check's own limit for a test (4 s) allows for.
+run-tests:
+	@BUILD='$(abspath $(BUILD))' CK_DEFAULT_TIMEOUT="$${CK_DEFAULT_TIMEOUT:-30}" \
+	    tests/run $(abspath $(PROGRAMS)) $(SCRIPTS)
+
+check:
+	@packaging/deps.sh check
+	@$(MAKE) $(JOBS) build-tests
+	@$(MAKE) --no-print-directory run-tests
+
+# The same tests with every access, leak and overflow watched. The scripts look at plain objects.
+check-san:
+	@packaging/deps.sh check
+	@$(MAKE) $(JOBS) BUILD=$(BUILD)/san SAN='$(SANITIZERS)' build-tests
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/san SCRIPTS= run-tests
+SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all
+
+# Unit and replay programs under valgrind; system tests put $$DNSD_WRAP before dnsd.
+check-valgrind:
+	@packaging/deps.sh check valgrind
+	@$(MAKE) $(JOBS) build-tests
+	@TEST_WRAP='$(VALGRIND)' DNSD_WRAP='$(VALGRIND)' CK_DEFAULT_TIMEOUT=200 TEST_SECONDS=900 \
+	    $(MAKE) --no-print-directory SCRIPTS= run-tests
+VALGRIND = valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite
+
+# Two compilers without a warning, and what reads code, manual and scripts for a living.
+C_FILES = $(wildcard *.c net/*.c ops/*.c tools/*.c bench/*.c tests/*/*.c)
+H_FILES = $(wildcard *.h net/*.h ops/*.h tools/*.h bench/*.h tests/*/*.h)
+lint:
+	@packaging/deps.sh lint
+	@$(MAKE) $(JOBS) BUILD=$(BUILD)/lint-gcc CC=gcc WERROR=-Werror build-tests
+	@$(MAKE) $(JOBS) BUILD=$(BUILD)/lint-clang CC=clang WERROR=-Werror build-tests
+	cppcheck -q -j $(shell nproc) --std=c11 --library=posix -I. --error-exitcode=1 \
+	    --enable=warning,performance,portability --inline-suppr $(C_FILES)
+	clang-format --dry-run -Werror $(C_FILES) $(H_FILES)
+	mandoc -T lint -W warning man/*.[1-8]
+	shellcheck .ci/run packaging/*.sh tests/run tests/layers tests/manual
+
+format:
+	clang-format -i $(C_FILES) $(H_FILES)
+
 # What is made from conf.c's table: the manual's list of options, the completion for bash.
 $(BUILD)/optlist: $(BUILD)/tools/optlist.o $(BUILD)/conf.o $(BUILD)/addr.o
 	$(CC) $(LDFLAGS) -o $@ $^
@@ -72,9 +151,82 @@ man: $(BUILD)/optlist
 	sed -i -e '/^\.\\" BEGIN options/r $(BUILD)/options.mdoc' \
 	    -e '/^\.\\" BEGIN options/,/^\.\\" END options/{/BEGIN options\|END options/!d;}' man/dnsd.8
 
+# ---- running and installing ----------------------------------------------------------------------
+
+deps:
+	@packaging/deps.sh run
+
+# 5353 is also mDNS's port: where avahi has it, dnsd says so and ends.
+PORT = 5353
+run:
+	@packaging/deps.sh run
+	@$(MAKE) $(JOBS) all
+	@packaging/try.sh $(BUILD)/dnsd $(PORT)
+
+SBINDIR    ?= $(PREFIX)/sbin
+MANDIR     ?= $(PREFIX)/share/man
+UNITDIR    ?= $(PREFIX)/lib/systemd/system
+COMPDIR    ?= $(PREFIX)/share/bash-completion/completions
+SYSCONFDIR ?= /etc
+MAN8 = dnsd.8
+MAN5 = $(notdir $(wildcard man/*.5))
+MAN1 = $(notdir $(wildcard man/*.1))
+
+# Configuration that is there already stays as it is.
+install: all $(BUILD)/dnsd.bash $(BUILD)/dnsd.service $(BUILD)/dnsd.conf
+	install -D -m 755 $(BUILD)/dnsd $(DESTDIR)$(SBINDIR)/dnsd
+	for p in $(MAN8); do install -D -m 644 man/$$p $(DESTDIR)$(MANDIR)/man8/$$p || exit 1; done
+	for p in $(MAN5); do install -D -m 644 man/$$p $(DESTDIR)$(MANDIR)/man5/$$p || exit 1; done
+	for p in $(MAN1); do install -D -m 644 man/$$p $(DESTDIR)$(MANDIR)/man1/$$p || exit 1; done
+	install -D -m 644 $(BUILD)/dnsd.bash $(DESTDIR)$(COMPDIR)/dnsd
+	install -D -m 644 $(BUILD)/dnsd.service $(DESTDIR)$(UNITDIR)/dnsd.service
+	test -e $(DESTDIR)$(SYSCONFDIR)/dnsd/dnsd.conf || \
+	    install -D -m 644 $(BUILD)/dnsd.conf $(DESTDIR)$(SYSCONFDIR)/dnsd/dnsd.conf
+	test -e $(DESTDIR)$(SYSCONFDIR)/dnsd/poison.conf || \
+	    install -D -m 644 poison.conf $(DESTDIR)$(SYSCONFDIR)/dnsd/poison.conf
+
+# Configuration stays: it may hold work.
+uninstall:
+	rm -f $(DESTDIR)$(SBINDIR)/dnsd $(DESTDIR)$(COMPDIR)/dnsd $(DESTDIR)$(UNITDIR)/dnsd.service \
+	    $(MAN8:%=$(DESTDIR)$(MANDIR)/man8/%) $(MAN5:%=$(DESTDIR)$(MANDIR)/man5/%) \
+	    $(MAN1:%=$(DESTDIR)$(MANDIR)/man1/%)
+
+# The unit with the paths of this installation. Made anew each time: the paths may differ.
+$(BUILD)/dnsd.service: packaging/dnsd.service FORCE
+	@mkdir -p $(@D)
+	sed -e 's|@SBINDIR@|$(SBINDIR)|g' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|g' $< > $@
+
+# The example, with the files that are installed beside it.
+$(BUILD)/dnsd.conf: dnsd.conf FORCE
+	@mkdir -p $(@D)
+	sed -e 's|^#\(poison  *\).*|\1$(SYSCONFDIR)/dnsd/poison.conf|' \
+	    -e 's|^#\(predict-file  *\).*|\1/var/lib/dnsd/predict|' $< > $@
+
+# $(BUILD)/dnsd_VERSION_ARCHITECTURE.deb
+deb:
+	@packaging/deps.sh deb
+	@packaging/deb.sh $(BUILD) $(VERSION)
+
+help:
+	@echo 'make                 build $(BUILD)/dnsd'
+	@echo 'make run             install what is missing, build, and try it on 127.0.0.1:$(PORT)'
+	@echo 'make check           install what tests need, build and run all tests'
+	@echo 'make check-san       the same with address and undefined behaviour sanitizers'
+	@echo 'make check-valgrind  the same under valgrind'
+	@echo 'make unit/NAME       one test program; also replay/NAME, system/NAME'
+	@echo 'make lint            two compilers, cppcheck, clang-format, mandoc, shellcheck'
+	@echo 'make format          clang-format on all C files'
+	@echo 'make man             the list of options in man/dnsd.8, from conf.c'
+	@echo 'make install         to $$DESTDIR$$PREFIX (now $(DESTDIR)$(PREFIX)); uninstall'
+	@echo 'make deb             a package for Debian in $(BUILD)'
+	@echo 'make deps            install what building needs'
+	@echo 'make clean           remove $(BUILD)'
+	@echo 'Variables: CC, CFLAGS, BUILD, PREFIX, SYSCONFDIR, DESTDIR, WERROR=-Werror, PORT'
+
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all man clean
+.PHONY: all man clean build-tests run-tests check check-san check-valgrind lint format deps run \
+        install uninstall deb help FORCE
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,79 @@
+#!/bin/sh
+# packaging/deps.sh: the Debian packages that the parts of this tree need, in one place.
+#
+#   packaging/deps.sh run|check|valgrind|lint|deb...
+#
+# Installs what is missing, and says so before it does it. Not a Debian: says what is needed.
+set -eu
+
+packages_for() {
+    case $1 in
+    # To build dnsd and to ask it something.
+    run) echo gcc libc6-dev make libev-dev uthash-dev libsodium-dev libknot-dev libsystemd-dev \
+        bind9-dnsutils ;;
+    # Check; a server to forward to; other people's clients; tests/manual reads the manual.
+    check) echo check nsd knot-dnsutils ldnsutils dnsperf binutils mandoc ;;
+    valgrind) echo valgrind ;;
+    lint) echo clang clang-format cppcheck mandoc shellcheck ;;
+    deb) echo debhelper dpkg-dev lintian ;;
+    *) return 1 ;;
+    esac
+}
+
+is_installed() {
+    [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# Debian starts a server as soon as it is installed. The tests want nsd's program, not a server on
+# port 53 of this machine.
+keep_nsd_from_starting() {
+    unit=/etc/systemd/system/nsd.service
+    if [ -e $unit ] || [ -L $unit ]; then
+        return
+    fi
+    echo "deps: masking nsd.service, so that installing nsd starts no server here;" \
+        "'systemctl unmask nsd' undoes it"
+    $sudo mkdir -p /etc/systemd/system
+    $sudo ln -s /dev/null $unit
+}
+
+if [ $# -eq 0 ]; then
+    echo "usage: packaging/deps.sh run|check|valgrind|lint|deb..." >&2
+    exit 2
+fi
+
+missing=
+for what in run "$@"; do
+    for package in $(packages_for "$what" || { echo "deps: what is '$what'?" >&2 && echo -; }); do
+        [ "$package" != - ] || exit 2
+        case " $missing " in *" $package "*) continue ;; esac
+        command -v dpkg-query >/dev/null && is_installed "$package" && continue
+        missing="$missing $package"
+    done
+done
+[ -n "$missing" ] || exit 0
+
+if ! command -v apt-get >/dev/null; then
+    echo "deps: this is not a Debian; if the build fails, install what these packages hold:$missing"
+    exit 0
+fi
+
+sudo=
+if [ "$(id -u)" -ne 0 ]; then
+    sudo=sudo
+    if ! command -v sudo >/dev/null; then
+        echo "deps: needed, but there is no sudo to install it with. As root:" >&2
+        echo "    apt-get install --no-install-recommends$missing" >&2
+        exit 1
+    fi
+fi
+
+echo "deps: missing:$missing"
+echo "deps: running: ${sudo:+sudo }apt-get update, and" \
+    "${sudo:+sudo }apt-get install --no-install-recommends$missing"
+case " $missing " in *" nsd "*) keep_nsd_from_starting ;; esac
+# Without the network the packages may still be at hand.
+$sudo apt-get -qq update || echo "deps: apt-get update failed; trying with the lists of before"
+# shellcheck disable=SC2086 # a list of words
+$sudo env DEBIAN_FRONTEND=noninteractive \
+    apt-get -qq install -y --no-install-recommends $missing </dev/null
