@@ -13,14 +13,16 @@
 struct tcp;
 
 struct tcp_conf {
-    uint64_t idle_ms;          /* 10 s: no message begun or under way */
-    uint64_t first_message_ms; /* 2 s: from accept to the first whole message; also between the
-                                  bytes of one */
+    uint64_t idle_ms;          /* 10 s: no message begun or under way; also how long a peer may take
+                                  nothing of what is sent to it */
+    uint64_t first_message_ms; /* 2 s: from accept to the first whole message; also from the first
+                                  byte of a later one to its last */
     size_t connections_max;    /* of all TCP listeners together: 10,000 or what descriptors allow */
     size_t per_client_max;     /* of one client address (addr_client_id) */
 };
 
-/* Limits and connections are shared by all listeners of a set. NULL when memory is out. */
+/* Limits and connections are shared by all listeners of a set. conf is copied. NULL when memory is
+ * out. */
 struct tcp *tcp_create(
     struct ev_loop *loop, struct turn *turn, const struct tcp_conf *conf, struct query_desk *desk);
 
@@ -31,9 +33,22 @@ int tcp_listen(struct tcp *t, const struct addr *listen, struct addr *bound);
 /* Accepts no more and reads no more; what waits will still be answered, then connections close. */
 void tcp_stop(struct tcp *t);
 
-/* Closes everything. No client of it may wait in the desk any more. NULL is fine. */
+/* Closes everything; to be called while its turn still lives. No client of it may wait in the desk
+ * any more. NULL is fine. */
 void tcp_free(struct tcp *t);
 
+/* Those that are open now. */
 size_t tcp_connections(const struct tcp *t);
+
+struct tcp_counts {
+    uint64_t accepted;
+    uint64_t not_allowed; /* query_allows said no */
+    uint64_t over_limit;  /* refused: too many of this client, or of all and none of them idle */
+    uint64_t made_room;   /* idle ones closed for a new one */
+    uint64_t timed_out;
+    uint64_t pauses; /* accepting stopped for a second, since descriptors were out */
+    size_t buffered; /* bytes of questions cut short and of replies not taken, held now */
+};
+void tcp_count(const struct tcp *t, struct tcp_counts *out);
 
 #endif

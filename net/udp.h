@@ -6,6 +6,8 @@
 #include "net/turn.h"
 #include "query.h"
 
+#include <stdint.h>
+
 struct udp;
 
 /* Binds and starts. NULL after logging why. Wildcard addresses reply from the address that was
@@ -13,7 +15,8 @@ struct udp;
 struct udp *udp_open(
     struct ev_loop *loop, struct turn *turn, const struct addr *listen, struct query_desk *desk);
 
-/* Sends what is queued and closes. NULL is fine. No client of it may wait in the desk any more. */
+/* Sends what is queued and closes; to be called while its turn still lives. NULL is fine. No client
+ * of it may wait in the desk any more. */
 void udp_close(struct udp *u);
 
 /* Takes no more questions; those that wait will still be answered. */
@@ -21,5 +24,13 @@ void udp_stop(struct udp *u);
 
 /* Where it is bound (with the port the kernel chose for port 0). */
 const struct addr *udp_addr(const struct udp *u);
+
+struct udp_counts {
+    uint64_t received;
+    uint64_t ignored; /* from ports that only echo or chatter (SECURITY 4) */
+    uint64_t sent;
+    uint64_t unsent; /* replies that the kernel did not take */
+};
+void udp_count(const struct udp *u, struct udp_counts *out);
 
 #endif
