@@ -306,6 +306,17 @@ static const struct row table[] = {
         .offset = FIELD(stale_ttl_ms),
         .max = 7 * DAY_MS},
 
+    {.shown = {.name = "resolv-file",
+         .argument = "FILE",
+         .fallback = "/etc/resolv.conf",
+         .group = "Upstream",
+         .help = "take the servers from FILE where -forward names none",
+         .manual = "Read and watch FILE instead of /etc/resolv.conf for servers to forward to. "
+                   "Beside systemd-resolved, /run/systemd/resolve/resolv.conf has the servers that "
+                   "the network gave, while /etc/resolv.conf names only systemd-resolved or dnsd.",
+         .expected = "the name of a file, shorter than 4096 bytes"},
+        .kind = PATH,
+        .offset = FIELD(resolv_file)},
     {.shown = {.name = "trust-ad",
          .group = "Upstream",
          .help = "pass on that a -forward server has validated an answer",
@@ -1046,6 +1057,7 @@ int conf_finish(struct conf_set *s, conf_report *report, void *ctx)
     if (c->predict_rules == CONF_RULES_SEED)
         apply_seed_rules(s);
     if (c->n_listen == 0) {
+        c->listen_default = true;
         c->n_listen = 2;
         c->listen[0] = (struct addr){.ip = {[10] = 0xff, [11] = 0xff, 127, 0, 0, 1}};
         c->listen[1] = (struct addr){.ip = {[15] = 1}};

@@ -32,6 +32,7 @@ struct conf {
     uint16_t port;
     struct addr listen[CONF_LIST_MAX]; /* port 0: the one of -port; never empty after conf_finish */
     size_t n_listen;
+    bool listen_default; /* none was named: ::1 may be missing on this machine */
     struct addr_net allow[CONF_LIST_MAX];
     size_t n_allow;
 
@@ -54,6 +55,7 @@ struct conf {
     uint64_t stale_ttl_ms;
 
     /* upstream */
+    char resolv_file[CONF_PATH_MAX];
     bool trust_ad;
 
     /* operation */

@@ -312,8 +312,7 @@ void query_desk_free(struct query_desk *d)
         return;
     while (d->waiting != NULL) {
         struct query *q = d->waiting;
-        if (d->world.flights != NULL)
-            flight_leave(d->world.flights, q->key, q->key_len, &q->waiter);
+        flight_leave(d->world.flights, q->key, q->key_len, &q->waiter);
         query_free(q);
     }
     free(d);
@@ -570,7 +569,7 @@ static enum query_verdict gate_chase(struct visit *v, const struct poison_result
     uint8_t key[WIRE_KEY_MAX], tail[WIRE_UDP_MIN];
     size_t tail_len;
     struct cache_view hit;
-    if (d->world.flights == NULL || (v->q.flags & WIRE_RD) == 0)
+    if (!d->conf.forward || (v->q.flags & WIRE_RD) == 0)
         return reply_packed(v, d->packed, p->packed_len, QUERY_OVERRIDE, WIRE_EDE_FORGED);
     uint8_t *prefix = malloc(p->packed_len);
     if (prefix == NULL)
@@ -675,7 +674,7 @@ static enum query_verdict walk(struct visit *v, const uint8_t *msg, size_t len)
     if (gate_local(v, &verdict))
         return verdict;
     /* RD=0 asks what is known already, which is nobody's business (cache snooping). */
-    if ((v->q.flags & WIRE_RD) == 0 || v->desk->world.flights == NULL)
+    if ((v->q.flags & WIRE_RD) == 0 || !v->desk->conf.forward)
         return reply_rcode(v, WIRE_REFUSED, QUERY_REJECTED, WIRE_EDE_NONE);
     return gate_cache(v);
 }
@@ -699,7 +698,7 @@ bool query_forwards(struct query_desk *d, const uint8_t *key, size_t key_len)
     struct poison_result p;
     unsigned flags;
     size_t len;
-    if (d->world.flights == NULL || wire_key_read(key, key_len, &question, &flags) < 0 ||
+    if (!d->conf.forward || wire_key_read(key, key_len, &question, &flags) < 0 ||
         question.class != WIRE_CLASS_IN || !type_is_predictable(question.type))
         return false;
     enum poison_verdict said = POISON_NONE;

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <unistd.h>
 
 static const uint8_t V4_MAPPED[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
@@ -68,6 +69,18 @@ int sockaddr_bind(int fd, const struct addr *a, struct addr *bound)
         return -1;
     }
     return 0;
+}
+
+bool sockaddr_is_here(const struct addr *a)
+{
+    struct addr any_port = *a, bound;
+    any_port.port = 0;
+    int fd = socket(sockaddr_family(a), SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    bool here = sockaddr_bind(fd, &any_port, &bound) == 0;
+    close(fd);
+    return here;
 }
 
 const char *sockaddr_advice(int error)

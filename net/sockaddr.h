@@ -5,6 +5,7 @@
 
 #include "addr.h"
 
+#include <stdbool.h>
 #include <sys/socket.h>
 
 /* Fills in an AF_INET or AF_INET6 address; returns its length. */
@@ -19,6 +20,9 @@ int sockaddr_family(const struct addr *a);
 /* Binds a socket; an IPv6 one to IPv6 only, so that [::]:53 and 0.0.0.0:53 live side by side.
  * *bound takes where, with the port that the kernel chose for port 0. 0, or -1 with errno. */
 int sockaddr_bind(int fd, const struct addr *a, struct addr *bound);
+
+/* Whether the address (its port does not count) is one of this machine. */
+bool sockaddr_is_here(const struct addr *a);
 
 /* What to look for when listening failed with this errno: "; another program has it", or "". */
 const char *sockaddr_advice(int error);

@@ -1,0 +1,844 @@
+/* dnsd.c: arguments, start order, who gets which pointer, the loop, signals, reload and the end.
+ * Knows every module by its door; never a DNS rule. */
+#include "cache.h"
+#include "conf.h"
+#include "flight.h"
+#include "net/exchange.h"
+#include "net/resolvconf.h"
+#include "net/sockaddr.h"
+#include "net/tcp.h"
+#include "net/turn.h"
+#include "net/udp.h"
+#include "ops/log.h"
+#include "ops/privilege.h"
+#include "ops/querylog.h"
+#include "ops/savefile.h"
+#include "ops/stats.h"
+#include "poison.h"
+#include "predict.h"
+#include "query.h"
+#include "rng.h"
+#include "server.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <systemd/sd-daemon.h>
+
+enum exit_code { EXIT_OK = 0, EXIT_CONF = 1, EXIT_NET = 2, EXIT_FILE = 3, EXIT_MEMORY = 4 };
+
+#define FILE_MAX         ((size_t)512 << 20) /* largest file that is read: overrides, predict-file */
+#define ONCE_MAX_MS      2000 /* longest hold of a prefetched answer with TTL 0 (DESIGN 3) */
+#define FLIGHTS_MAX      16384
+#define PREFETCHES_MAX   256
+#define QUERIES_MAX      16384
+#define PREDICT_BYTES    ((size_t)16 << 20)
+#define DESCRIPTORS_MAX  65536
+#define TCP_IDLE_MS      10000
+#define TCP_MESSAGE_MS   2000
+#define TCP_MAX          10000
+#define TCP_CLIENT_SHARE 10   /* one client gets a tenth of the connections */
+#define STOP_MS          2000 /* to finish what is under way at the end */
+#define QUERY_LOG_MS     250
+#define ARRIVALS_MAX     256
+
+/* A question that the predictor will be told of at the end of the turn. */
+struct arrival {
+    uint8_t client[PREDICT_CLIENT_LEN];
+    uint8_t key[WIRE_KEY_MAX];
+    size_t key_len;
+    bool answered;
+};
+
+struct dnsd {
+    int argc;
+    const char *const *argv;
+    bool running; /* mistakes go to the log, not to the terminal */
+    struct conf_set *conf_set;
+    const struct conf *conf;
+    uint8_t seed[RNG_SEED_LEN];
+    struct ev_loop *loop;
+    struct turn *turn;
+    struct rng *rng;
+    struct cache *cache;
+    struct servers *servers;
+    struct upstream *upstream;
+    struct flights *flights;
+    struct query_desk *desk;
+    struct predict *predict;
+    struct poison *poison;
+    struct querylog *querylog;
+    uint64_t querylog_due_ms;
+    struct udp *udp[CONF_LIST_MAX];
+    size_t n_udp;
+    struct tcp *tcp;
+    struct resolvconf_watch *watch;
+    ev_signal on_hup, on_usr1, on_term, on_int;
+    uint64_t stop_ms; /* when the end may wait no longer; 0: not ending */
+    struct arrival arrivals[ARRIVALS_MAX];
+    size_t n_arrivals;
+};
+
+/* ---- configuration -----------------------------------------------------------------------------
+ */
+
+/* Which file a mistake is in; NULL for the command line. */
+struct origin {
+    const struct dnsd *d;
+    const char *file;
+};
+
+static void complain(const struct origin *o, size_t line, const char *what, const char *why)
+{
+    char where[CONF_PATH_MAX + 32] = "";
+    if (o->file != NULL)
+        snprintf(where, sizeof where, "%s:%zu: ", o->file, line);
+    const char *colon = what[0] != '\0' ? ": " : "";
+    if (o->d->running)
+        log_error("%s%s%s%s", where, what, colon, why);
+    else
+        fprintf(stderr, "dnsd: %s%s%s%s\n", where, what, colon, why);
+}
+
+static void on_conf_mistake(
+    void *ctx, size_t line, const char *option, const char *value, const char *why)
+{
+    char what[512];
+    snprintf(what, sizeof what, "%s%s%s", option, value[0] != '\0' ? " " : "", value);
+    complain(ctx, line, what, why);
+}
+
+static void on_poison_mistake(void *ctx, size_t line, const char *what, const char *why)
+{
+    complain(ctx, line, what, why);
+}
+
+static void on_resolvconf_mistake(void *ctx, size_t line, const char *word, const char *why)
+{
+    (void)ctx;
+    log_warning("resolv.conf:%zu: %s: %s", line, word, why);
+}
+
+/* Reads a file whole; a mistake is reported. */
+static int read_file(const struct dnsd *d, const char *path, uint8_t **text, size_t *len)
+{
+    struct origin o = {.d = d};
+    if (savefile_read(path, FILE_MAX, text, len) == 0)
+        return 0;
+    complain(&o, 0, path, strerror(errno));
+    return -1;
+}
+
+/* Command line, then the file that it names. NULL after telling what is wrong; *code says how to
+ * exit. */
+static struct conf_set *read_conf(const struct dnsd *d, enum exit_code *code)
+{
+    struct origin o = {.d = d};
+    uint8_t *text = NULL;
+    size_t len;
+    struct conf_set *s = conf_create();
+    *code = EXIT_MEMORY;
+    if (s == NULL)
+        return NULL;
+    *code = EXIT_CONF;
+    int bad = conf_read_args(s, d->argc, d->argv, on_conf_mistake, &o);
+    const char *path = conf_values(s)->config;
+    if (path[0] != '\0') {
+        if (read_file(d, path, &text, &len) < 0) {
+            *code = EXIT_FILE;
+            goto err;
+        }
+        o.file = path;
+        bad |= conf_read_text(s, (const char *)text, len, on_conf_mistake, &o);
+        o.file = NULL;
+        free(text);
+    }
+    if (bad != 0 || conf_finish(s, on_conf_mistake, &o) < 0)
+        goto err;
+    return s;
+err:
+    conf_free(s);
+    return NULL;
+}
+
+/* The overrides of this configuration, NULL in *out where there are none. 0 or -1 after telling
+ * why. */
+static int read_poison(
+    const struct dnsd *d, const struct conf *c, struct poison **out, enum exit_code *code)
+{
+    struct origin o = {.d = d, .file = c->poison};
+    uint8_t *text;
+    size_t len;
+    *out = NULL;
+    if (c->poison[0] == '\0')
+        return 0;
+    *code = EXIT_FILE;
+    if (read_file(d, c->poison, &text, &len) < 0)
+        return -1;
+    *code = EXIT_CONF;
+    *out = poison_load((const char *)text, len, d->seed, on_poison_mistake, &o);
+    free(text);
+    return *out != NULL ? 0 : -1;
+}
+
+/* ---- settings, as each module wants them -------------------------------------------------------
+ */
+
+static struct flight_conf flight_conf(const struct conf *c)
+{
+    struct flight_conf f = {
+        .ttl = {.min_s = c->min_ttl_s, .max_s = c->max_ttl_s},
+        .stale_ms = c->stale_ttl_ms,
+        .flights_max = FLIGHTS_MAX,
+        .prefetches_max = PREFETCHES_MAX,
+    };
+    if (c->predict && c->predict_ttl0 == CONF_TTL0_HOLD)
+        f.once_ms = c->predict_window_ms < ONCE_MAX_MS ? c->predict_window_ms : ONCE_MAX_MS;
+    return f;
+}
+
+static struct query_conf query_conf(const struct conf *c)
+{
+    return (struct query_conf){
+        .forward = c->forward,
+        .allow = c->allow,
+        .n_allow = c->n_allow,
+        .keepalive_ds = TCP_IDLE_MS / 100,
+        .queries_max = QUERIES_MAX,
+    };
+}
+
+static struct predict_conf predict_conf(const struct conf *c)
+{
+    struct predict_conf p;
+    if (c->predict_rules == CONF_RULES_SEED)
+        predict_conf_seed(&p);
+    else
+        predict_conf_default(&p);
+    p.window_ms = c->predict_window_ms;
+    p.score = c->predict_score;
+    p.confidence_percent = c->predict_confidence_percent;
+    p.scope = c->predict_scope == CONF_SCOPE_CLIENT ? PREDICT_SCOPE_CLIENT : PREDICT_SCOPE_GLOBAL;
+    p.cap = c->predict_cap;
+    p.share = c->predict_share;
+    p.budget_percent = c->predict_budget_percent;
+    p.bytes_max = PREDICT_BYTES;
+    return p;
+}
+
+/* ---- servers -----------------------------------------------------------------------------------
+ */
+
+/* Whether asking this server would be asking ourselves. */
+static bool is_self(const struct dnsd *d, const struct addr *server)
+{
+    for (size_t i = 0; i < d->n_udp; i++) {
+        const struct addr *own = udp_addr(d->udp[i]);
+        if (own->port != server->port)
+            continue;
+        if (memcmp(own->ip, server->ip, sizeof own->ip) == 0)
+            return true;
+        if (addr_is_unspecified(own) && sockaddr_is_here(server))
+            return true;
+    }
+    return false;
+}
+
+static void use_servers(struct dnsd *d, const struct addr *list, size_t n, bool trust_ad)
+{
+    struct server_conf conf[SERVERS_MAX];
+    char text[ADDR_TEXT_MAX];
+    size_t n_conf = 0;
+    for (size_t i = 0; i < n && n_conf < SERVERS_MAX; i++) {
+        addr_format(&list[i], text);
+        if (is_self(d, &list[i])) {
+            log_warning("server %s is dnsd itself and is left out", text);
+            continue;
+        }
+        log_info("forwarding to %s", text);
+        conf[n_conf++] = (struct server_conf){.addr = list[i], .trust_ad = trust_ad};
+    }
+    if (n_conf == 0)
+        log_warning("there is no server to forward to: questions that are neither overridden nor "
+                    "cached get SERVFAIL");
+    servers_set(d->servers, conf, n_conf, turn_now_ms(d->turn));
+}
+
+/* The servers of the configuration, else those of resolv.conf as it is now. */
+static void find_servers(struct dnsd *d)
+{
+    const struct conf *c = d->conf;
+    struct resolvconf_servers r;
+    if (!c->forward)
+        return;
+    if (c->n_servers > 0) {
+        use_servers(d, c->servers, c->n_servers, c->trust_ad);
+        return;
+    }
+    if (resolvconf_read(c->resolv_file, &r, on_resolvconf_mistake, NULL) < 0)
+        log_warning("%s: %s", c->resolv_file, strerror(errno));
+    use_servers(d, r.addr, r.n, r.trust_ad || c->trust_ad);
+}
+
+static void on_resolvconf_changed(void *ctx)
+{
+    struct dnsd *d = ctx;
+    log_info("%s has changed", d->conf->resolv_file);
+    find_servers(d);
+}
+
+static void watch_resolvconf(struct dnsd *d)
+{
+    resolvconf_unwatch(d->watch);
+    d->watch = NULL;
+    if (!d->conf->forward || d->conf->n_servers > 0)
+        return;
+    d->watch = resolvconf_watch(d->loop, d->conf->resolv_file, on_resolvconf_changed, d);
+    if (d->watch == NULL)
+        log_warning("%s is not watched: memory is out", d->conf->resolv_file);
+}
+
+/* ---- prediction --------------------------------------------------------------------------------
+ */
+
+static enum predict_copy own_copy(void *ctx, const uint8_t *key, size_t key_len, uint64_t now_ms)
+{
+    const struct dnsd *d = ctx;
+    struct cache_view v;
+    switch (cache_peek(d->cache, key, key_len, now_ms, &v)) {
+    case CACHE_FRESH:
+        return v.kind == CACHE_FAILURE ? PREDICT_FAILED : PREDICT_FRESH;
+    case CACHE_STALE:
+        if (v.held)
+            return PREDICT_FAILED;
+        break;
+    case CACHE_MISS:
+        break;
+    }
+    return flight_under_way(d->flights, key, key_len) ? PREDICT_UNDER_WAY : PREDICT_ABSENT;
+}
+
+static bool prefetch(void *ctx, const uint8_t *key, size_t key_len, uint64_t now_ms)
+{
+    struct dnsd *d = ctx;
+    (void)now_ms;
+    return query_forwards(d->desk, key, key_len) && flight_prefetch(d->flights, key, key_len);
+}
+
+static void on_landed(void *ctx, const uint8_t *key, size_t key_len, bool ok, bool was_prefetch,
+    uint64_t rtt_ms, uint64_t now_ms)
+{
+    struct dnsd *d = ctx;
+    (void)was_prefetch;
+    (void)rtt_ms;
+    if (d->predict != NULL)
+        predict_landed(d->predict, key, key_len, ok, now_ms);
+}
+
+/* By now hits are answered and misses are queued: what is prefetched leaves right behind them. */
+static void observe_arrivals(void *ctx, uint64_t now_ms)
+{
+    struct dnsd *d = ctx;
+    for (size_t i = 0; i < d->n_arrivals; i++) {
+        const struct arrival *a = &d->arrivals[i];
+        struct predict_request r = {
+            .client = a->client,
+            .key = a->key,
+            .key_len = a->key_len,
+            .answered = a->answered,
+        };
+        predict_observe(d->predict, &r, now_ms);
+    }
+    d->n_arrivals = 0;
+}
+
+static void on_arrived(void *ctx, const struct query_arrival *a, uint64_t now_ms)
+{
+    struct dnsd *d = ctx;
+    if (!d->conf->predict || d->predict == NULL)
+        return;
+    if (d->n_arrivals == ARRIVALS_MAX)
+        observe_arrivals(d, now_ms);
+    struct arrival *kept = &d->arrivals[d->n_arrivals++];
+    addr_client_id(&a->client->peer, kept->client);
+    memcpy(kept->key, a->key, a->key_len);
+    kept->key_len = a->key_len;
+    kept->answered = a->answered;
+}
+
+static uint64_t predict_due(void *ctx)
+{
+    const struct dnsd *d = ctx;
+    return d->predict != NULL ? predict_due_ms(d->predict) : UINT64_MAX;
+}
+
+static void predict_close(void *ctx, uint64_t now_ms)
+{
+    predict_tick(((struct dnsd *)ctx)->predict, now_ms);
+}
+
+static void load_predictions(struct dnsd *d)
+{
+    const char *path = d->conf->predict_file;
+    uint8_t *bytes;
+    size_t len;
+    if (path[0] == '\0')
+        return;
+    if (savefile_read(path, FILE_MAX, &bytes, &len) < 0) {
+        if (errno != ENOENT)
+            log_warning("%s: %s; nothing is known at first", path, strerror(errno));
+        return;
+    }
+    const char *why = predict_load(d->predict, bytes, len, turn_now_ms(d->turn));
+    if (why != NULL)
+        log_warning("%s: %s; it is ignored", path, why);
+    free(bytes);
+}
+
+static void save_predictions(const struct dnsd *d)
+{
+    const char *path = d->conf->predict_file;
+    uint8_t *bytes;
+    size_t len;
+    if (path[0] == '\0' || d->predict == NULL)
+        return;
+    if (predict_save(d->predict, &bytes, &len) < 0) {
+        log_error("%s: not written: memory is out", path);
+        return;
+    }
+    if (savefile_write(path, bytes, len) < 0)
+        log_error("%s: not written: %s", path, strerror(errno));
+    free(bytes);
+}
+
+/* Starts or changes the predictor as the configuration says. 0, or -1: memory is out. */
+static int set_prediction(struct dnsd *d)
+{
+    struct predict_world world = {.ctx = d, .copy = own_copy, .prefetch = prefetch};
+    struct predict_conf conf = predict_conf(d->conf);
+    if (!d->conf->predict)
+        return 0;
+    if (d->predict != NULL) {
+        predict_reconfigure(d->predict, &conf);
+        return 0;
+    }
+    d->predict = predict_create(&conf, &world, d->seed);
+    if (d->predict == NULL)
+        return -1;
+    load_predictions(d);
+    return 0;
+}
+
+/* ---- what the core tells -----------------------------------------------------------------------
+ */
+
+static void on_ended(void *ctx, const struct query_end *e)
+{
+    struct dnsd *d = ctx;
+    if (d->querylog == NULL)
+        return;
+    querylog_write(d->querylog, e);
+    if (d->querylog_due_ms == UINT64_MAX)
+        d->querylog_due_ms = turn_now_ms(d->turn) + QUERY_LOG_MS;
+}
+
+static uint64_t querylog_due(void *ctx)
+{
+    return ((const struct dnsd *)ctx)->querylog_due_ms;
+}
+
+static void querylog_tick(void *ctx, uint64_t now_ms)
+{
+    struct dnsd *d = ctx;
+    (void)now_ms;
+    querylog_flush(d->querylog);
+    d->querylog_due_ms = UINT64_MAX;
+}
+
+static struct stats_sources stats_sources(const struct dnsd *d)
+{
+    return (struct stats_sources){
+        .cache = d->cache,
+        .flights = d->flights,
+        .predict = d->conf->predict ? d->predict : NULL,
+        .desk = d->desk,
+        .servers = d->servers,
+        .upstream = d->upstream,
+    };
+}
+
+static const char *on_chaos(void *ctx, const uint8_t *name, size_t name_len)
+{
+    const struct dnsd *d = ctx;
+    struct stats_sources sources = stats_sources(d);
+    return stats_chaos(&sources, name, name_len, turn_now_ms(d->turn));
+}
+
+/* ---- the core ----------------------------------------------------------------------------------
+ */
+
+static void flights_start_turn(void *ctx, uint64_t now_ms)
+{
+    flights_clock(ctx, now_ms);
+}
+
+static uint64_t flights_due(void *ctx)
+{
+    return flights_due_ms(ctx);
+}
+
+static void flights_do(void *ctx, uint64_t now_ms)
+{
+    flights_tick(ctx, now_ms);
+}
+
+/* The order of the ends of a turn matters: what is prefetched for this turn's questions is asked
+ * for before the exchange sends. */
+static int start_forwarding(struct dnsd *d)
+{
+    struct flight_conf conf = flight_conf(d->conf);
+    turn_add_end(d->turn, observe_arrivals, d);
+    d->servers = servers_create(d->seed);
+    d->upstream = exchange_open(d->loop, d->turn, d->rng);
+    if (d->servers == NULL || d->upstream == NULL)
+        return -1;
+    struct flight_world world = {
+        .cache = d->cache,
+        .servers = d->servers,
+        .upstream = d->upstream,
+        .rng = d->rng,
+        .landed = on_landed,
+        .ctx = d,
+    };
+    d->flights = flights_create(&conf, &world, d->seed);
+    if (d->flights == NULL)
+        return -1;
+    turn_add_start(d->turn, flights_start_turn, d->flights);
+    turn_add_due(d->turn, flights_due, flights_do, d->flights);
+    flights_clock(d->flights, turn_now_ms(d->turn));
+    return 0;
+}
+
+static int start_core(struct dnsd *d)
+{
+    d->cache = cache_create(d->conf->cache_size_bytes, d->seed);
+    if (d->cache == NULL)
+        return -1;
+    if (start_forwarding(d) < 0 || set_prediction(d) < 0)
+        return -1;
+    turn_add_due(d->turn, predict_due, predict_close, d);
+    turn_add_due(d->turn, querylog_due, querylog_tick, d);
+    struct query_conf conf = query_conf(d->conf);
+    struct query_world world = {
+        .cache = d->cache,
+        .flights = d->flights,
+        .ctx = d,
+        .arrived = on_arrived,
+        .ended = on_ended,
+        .chaos = on_chaos,
+    };
+    d->desk = query_desk_create(&conf, &world, d->seed);
+    if (d->desk == NULL)
+        return -1;
+    query_set_poison(d->desk, d->poison);
+    return 0;
+}
+
+/* As many connections as descriptors allow, with room for listeners, files and upstream sockets. */
+static size_t raise_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return TCP_MAX;
+    rlim_t want = limit.rlim_max < DESCRIPTORS_MAX ? limit.rlim_max : DESCRIPTORS_MAX;
+    if (limit.rlim_cur < want) {
+        limit.rlim_cur = want;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+        (void)getrlimit(RLIMIT_NOFILE, &limit);
+    }
+    return limit.rlim_cur / 2 < TCP_MAX ? (size_t)limit.rlim_cur / 2 : TCP_MAX;
+}
+
+static int listen_at(struct dnsd *d, struct addr at)
+{
+    char text[ADDR_TEXT_MAX];
+    struct udp *u = udp_open(d->loop, d->turn, &at, d->desk);
+    if (u == NULL)
+        return -1;
+    d->udp[d->n_udp++] = u;
+    if (tcp_listen(d->tcp, udp_addr(u), NULL) < 0)
+        return -1;
+    addr_format(udp_addr(u), text);
+    log_info("listening on %s", text);
+    return 0;
+}
+
+static int start_listeners(struct dnsd *d)
+{
+    const struct conf *c = d->conf;
+    size_t connections = raise_descriptors();
+    struct tcp_conf conf = {
+        .idle_ms = TCP_IDLE_MS,
+        .first_message_ms = TCP_MESSAGE_MS,
+        .connections_max = connections,
+        .per_client_max = connections / TCP_CLIENT_SHARE + 1,
+    };
+    d->tcp = tcp_create(d->loop, d->turn, &conf, d->desk);
+    if (d->tcp == NULL)
+        return -1;
+    for (size_t i = 0; i < c->n_listen; i++) {
+        struct addr at = c->listen[i];
+        if (at.port == 0)
+            at.port = c->port;
+        if (c->listen_default && !addr_is_ipv4(&at) && !sockaddr_is_here(&at)) {
+            log_info("not listening on ::1: this machine has no IPv6");
+            continue;
+        }
+        if (listen_at(d, at) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* ---- signals -----------------------------------------------------------------------------------
+ */
+
+static void adopt(struct dnsd *d, struct conf_set *s, struct poison *p)
+{
+    struct poison *old_poison = d->poison;
+    struct conf_set *old_conf = d->conf_set;
+    d->conf_set = s;
+    d->conf = conf_values(s);
+    d->poison = p;
+    query_set_poison(d->desk, p);
+    struct query_conf query = query_conf(d->conf);
+    query_reconfigure(d->desk, &query);
+    struct flight_conf flight = flight_conf(d->conf);
+    flights_reconfigure(d->flights, &flight);
+    if (set_prediction(d) < 0)
+        log_error("prediction stays off: memory is out");
+    conf_free(old_conf);
+    poison_free(old_poison);
+    find_servers(d);
+    watch_resolvconf(d);
+}
+
+/* All is read before anything is swapped; a mistake keeps everything as it was. */
+static void reload(struct ev_loop *loop, ev_signal *w, int events)
+{
+    (void)loop;
+    (void)events;
+    struct dnsd *d = w->data;
+    enum exit_code code;
+    struct poison *p;
+    sd_notify(0, "RELOADING=1");
+    struct conf_set *s = read_conf(d, &code);
+    if (s != NULL && read_poison(d, conf_values(s), &p, &code) == 0) {
+        adopt(d, s, p);
+        log_open(d->conf->verbose);
+        log_info("reloaded");
+    } else {
+        conf_free(s);
+        log_error("nothing was changed: the configuration that was in force stays");
+    }
+    if (d->querylog != NULL)
+        querylog_reopen(d->querylog);
+    sd_notify(0, "READY=1");
+}
+
+static void log_stats(struct ev_loop *loop, ev_signal *w, int events)
+{
+    (void)loop;
+    (void)events;
+    const struct dnsd *d = w->data;
+    struct stats_sources sources = stats_sources(d);
+    stats_log(&sources, turn_now_ms(d->turn));
+}
+
+static uint64_t stop_due(void *ctx)
+{
+    const struct dnsd *d = ctx;
+    return d->stop_ms != 0 ? d->stop_ms : UINT64_MAX;
+}
+
+static void stop_late(void *ctx, uint64_t now_ms)
+{
+    struct dnsd *d = ctx;
+    flights_end(d->flights, now_ms);
+}
+
+static void stop_when_done(void *ctx, uint64_t now_ms)
+{
+    struct dnsd *d = ctx;
+    if (d->stop_ms == 0)
+        return;
+    if ((query_waiting(d->desk) == 0 && tcp_connections(d->tcp) == 0) || now_ms >= d->stop_ms)
+        ev_break(d->loop, EVBREAK_ALL);
+}
+
+static void stop(struct ev_loop *loop, ev_signal *w, int events)
+{
+    (void)loop;
+    (void)events;
+    struct dnsd *d = w->data;
+    if (d->stop_ms != 0) {
+        d->stop_ms = turn_now_ms(d->turn); /* asked twice: at once */
+        return;
+    }
+    sd_notify(0, "STOPPING=1");
+    log_info("stopping");
+    d->stop_ms = turn_now_ms(d->turn) + STOP_MS;
+    for (size_t i = 0; i < d->n_udp; i++)
+        udp_stop(d->udp[i]);
+    tcp_stop(d->tcp);
+}
+
+static void watch_signal(
+    struct dnsd *d, ev_signal *w, int number, void (*call)(struct ev_loop *, ev_signal *, int))
+{
+    ev_signal_init(w, call, number);
+    w->data = d;
+    ev_signal_start(d->loop, w);
+}
+
+static void watch_signals(struct dnsd *d)
+{
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+    watch_signal(d, &d->on_hup, SIGHUP, reload);
+    watch_signal(d, &d->on_usr1, SIGUSR1, log_stats);
+    watch_signal(d, &d->on_term, SIGTERM, stop);
+    watch_signal(d, &d->on_int, SIGINT, stop);
+    turn_add_due(d->turn, stop_due, stop_late, d);
+    turn_add_end(d->turn, stop_when_done, d);
+}
+
+/* ---- start and end -----------------------------------------------------------------------------
+ */
+
+static void print_help(void)
+{
+    const char *group = "";
+    printf("usage: dnsd [-forward [SERVER]] [-poison FILE] [-predict] [option ...]\n");
+    for (size_t i = 0; i < conf_n_rows(); i++) {
+        const struct conf_row *row = conf_row(i);
+        char left[64];
+        if (strcmp(group, row->group) != 0)
+            printf("\n%s:\n", row->group);
+        group = row->group;
+        snprintf(left, sizeof left, "-%s%s%s", row->name, row->argument != NULL ? " " : "",
+            row->argument != NULL ? row->argument : "");
+        printf("  %-30s %s", left, row->help);
+        if (row->fallback != NULL)
+            printf(" [%s]", row->fallback);
+        printf("\n");
+    }
+    printf("\nThe manual is dnsd(8); try: dnsd -port 5353 -predict-window 2\n");
+}
+
+static enum exit_code start(struct dnsd *d)
+{
+    randombytes_buf(d->seed, sizeof d->seed);
+    d->rng = rng_create(d->seed);
+    randombytes_buf(d->seed, sizeof d->seed); /* the hashes have another one */
+    d->querylog_due_ms = UINT64_MAX;
+    d->loop = ev_default_loop(EVFLAG_AUTO);
+    d->turn = d->loop != NULL ? turn_create(d->loop) : NULL;
+    if (d->rng == NULL || d->turn == NULL)
+        return EXIT_MEMORY;
+    if (start_core(d) < 0) {
+        log_error("memory is out");
+        return EXIT_MEMORY;
+    }
+    if (start_listeners(d) < 0)
+        return EXIT_NET;
+    if (d->conf->query_log[0] != '\0' && (d->querylog = querylog_open(d->conf->query_log)) == NULL)
+        return EXIT_FILE;
+    for (size_t i = 0; i < d->conf->n_servers; i++) {
+        if (is_self(d, &d->conf->servers[i])) {
+            log_error("-forward names dnsd itself");
+            return EXIT_CONF;
+        }
+    }
+    find_servers(d);
+    watch_resolvconf(d);
+    watch_signals(d);
+    return privilege_drop(d->conf->user) < 0 ? EXIT_CONF : EXIT_OK;
+}
+
+static void end(struct dnsd *d)
+{
+    if (d->flights != NULL)
+        flights_end(d->flights, turn_now_ms(d->turn));
+    resolvconf_unwatch(d->watch);
+    tcp_free(d->tcp);
+    for (size_t i = 0; i < d->n_udp; i++)
+        udp_close(d->udp[i]);
+    querylog_close(d->querylog);
+    query_desk_free(d->desk);
+    flights_free(d->flights);
+    exchange_close(d->upstream);
+    servers_free(d->servers);
+    predict_free(d->predict);
+    poison_free(d->poison);
+    cache_free(d->cache);
+    turn_free(d->turn);
+    if (d->loop != NULL)
+        ev_loop_destroy(d->loop);
+    rng_free(d->rng);
+    conf_free(d->conf_set);
+}
+
+static enum exit_code run(struct dnsd *d)
+{
+    d->running = true;
+    log_open(d->conf->verbose);
+    log_info("dnsd %s starts", DNSD_VERSION);
+    enum exit_code code = start(d);
+    if (code != EXIT_OK)
+        return code;
+    sd_notify(0, "READY=1");
+    ev_run(d->loop, 0);
+    save_predictions(d);
+    log_info("ended");
+    return EXIT_OK;
+}
+
+int main(int argc, char **argv)
+{
+    static struct dnsd d;
+    enum exit_code code;
+    d.argc = argc;
+    d.argv = (const char *const *)argv;
+    if (sodium_init() < 0)
+        return EXIT_MEMORY;
+    randombytes_buf(d.seed, sizeof d.seed);
+    d.conf_set = read_conf(&d, &code);
+    if (d.conf_set == NULL)
+        return code;
+    d.conf = conf_values(d.conf_set);
+    if (d.conf->help)
+        print_help();
+    else if (d.conf->version)
+        printf("dnsd %s\n", DNSD_VERSION);
+    else if (!d.conf->forward && d.conf->poison[0] == '\0') {
+        fprintf(stderr, "dnsd: nothing to do: give -forward, -predict or -poison FILE; "
+                        "dnsd -help lists the options\n");
+        conf_free(d.conf_set);
+        return EXIT_NET;
+    } else if (read_poison(&d, d.conf, &d.poison, &code) == 0) {
+        code = d.conf->check_config ? EXIT_OK : run(&d);
+        end(&d);
+        return code;
+    } else {
+        conf_free(d.conf_set);
+        return code;
+    }
+    conf_free(d.conf_set);
+    return EXIT_OK;
+}
