@@ -23,9 +23,9 @@ struct addr_net {
 };
 
 /* Reads "9.9.9.9", "9.9.9.9:5353", "9.9.9.9@5353", "2620:fe::fe", "2620:fe::fe@53" or
- * "[2620:fe::fe]:53", with "%INDEX" (a number) after an IPv6 address. default_port is used where
- * the text has none. Returns 0, or -1 with *out untouched. Port 0 is refused unless default_port is
- * 0. */
+ * "[2620:fe::fe]:53", with "%INDEX" (a number) after a link-local IPv6 address. default_port is
+ * used where the text has none. Returns 0, or -1 with *out untouched. Port 0 is refused unless
+ * default_port is 0. */
 int addr_parse(const char *text, uint16_t default_port, struct addr *out);
 
 /* Writes "127.0.0.1:53" or "[::1]:53" and a NUL; returns the length without the NUL. */
@@ -42,6 +42,8 @@ bool addr_is_unspecified(const struct addr *a); /* 0.0.0.0, :: */
 /* Reads "192.168.0.0/16", "fd00::/8" or a single address. Returns 0; -1 when it is not a network or
  * has bits set behind the prefix, *out untouched. */
 int addr_net_parse(const char *text, struct addr_net *out);
+
+/* An IPv6 network shorter than ::ffff:0:0/96 holds no IPv4 address: "::/0" is all of IPv6 only. */
 bool addr_net_contains(const struct addr_net *net, const struct addr *a);
 
 /* Whether a is loopback, private (RFC 1918, 4193), link-local or shared (RFC 6598): those who are
