@@ -213,8 +213,10 @@ enum wire_answer_kind {
     WIRE_ANSWER_NXDOMAIN,  /* with such a SOA; may have a CNAME chain before it */
     WIRE_ANSWER_NO_SOA,    /* negative without a usable SOA: may be passed on, never cached */
     WIRE_ANSWER_TRUNCATED, /* TC=1: nothing is packed */
-    WIRE_ANSWER_ERROR,     /* any other rcode; nothing is packed but the rcode */
-    WIRE_ANSWER_MALFORMED, /* does not parse to its last byte; nothing is packed */
+    WIRE_ANSWER_ERROR,     /* any other rcode; a packed answer without records carries it, or none
+                              where the rcode is above 15 */
+    WIRE_ANSWER_MALFORMED, /* does not parse up to its last record (bytes behind that are ignored),
+                              or is no answer to the question; nothing is packed */
 };
 
 /* Which TTLs go out, in seconds. min_s is not applied above max_s. */
@@ -226,7 +228,8 @@ struct wire_ttl_bounds {
 struct wire_answer {
     enum wire_answer_kind kind;
     uint16_t rcode; /* with EDNS's upper bits */
-    uint32_t ttl_s; /* smallest TTL that decides; negative: of SOA TTL and MINIMUM (RFC 2308 5) */
+    uint32_t ttl_s; /* smallest TTL of all that is packed; that of a negative answer's SOA is the
+                       smaller of its TTL and MINIMUM (RFC 2308 5). NO_SOA: 0 */
     bool authentic; /* the server set AD */
     struct wire_edns edns; /* the server's; views point into the reply */
     size_t packed_len;     /* 0 where nothing is packed */
@@ -234,10 +237,14 @@ struct wire_answer {
 
 /* Checks a reply that wire_match_reply accepted, and packs it into out (cap at least
  * WIRE_PACKED_MAX never fails for want of room). Kept are: answer records on the chain from the
- * question through CNAME and DNAME, with their RRSIGs; authority: the SOA of a negative answer,
- * NSEC, NSEC3 and RRSIG where dnssec_ok; additional: addresses of targets that the answer names.
- * TTLs are read by RFC 2181 8 and bounded (a negative answer's too, by at most 3 h). The AD bit is
- * kept only where keep_ad. Work is linear in len. Returns a->kind. */
+ * question through CNAME (at most 16 links) and DNAME; authority: the SOA of a negative answer,
+ * NSEC and NSEC3 where dnssec_ok; additional: addresses of targets that the answer names (of 32
+ * targets); with each of them its RRSIGs where dnssec_ok or where they were asked for. Records of
+ * another class than the question's are left out. TTLs are read by RFC 2181 8 and bounded (a
+ * negative answer's too, by at most 3 h). The AD bit is kept only where keep_ad, the AA bit never:
+ * it is not ours to claim. Names of a type's RDATA may not pass RDLENGTH. Work is linear in len: a
+ * message whose names take more than 16 times its length to read is MALFORMED, and so is one whose
+ * kept records do not fit a message any more once those between them are gone. Returns a->kind. */
 enum wire_answer_kind wire_pack_answer(const uint8_t *reply, size_t len,
     const struct wire_question *asked, bool dnssec_ok, bool keep_ad,
     const struct wire_ttl_bounds *bounds, uint8_t *out, size_t cap, struct wire_answer *a);
@@ -247,11 +254,11 @@ enum wire_answer_kind wire_pack_answer(const uint8_t *reply, size_t len,
 
 enum wire_section { WIRE_SECTION_ANSWER, WIRE_SECTION_AUTHORITY, WIRE_SECTION_ADDITIONAL };
 
-#define WIRE_WRITER_NAMES 64  /* names remembered for compression */
-#define WIRE_WRITER_TTLS  512 /* records a written answer can have */
+#define WIRE_WRITER_LABELS 256 /* labels remembered for compression */
+#define WIRE_WRITER_TTLS   512 /* records a written answer can have */
 
 /* Writes a packed answer record by record. To be used through the functions only; it lies on the
- * caller's stack or in its struct. */
+ * caller's stack or in its struct. The question's name and scratch must last as long. */
 struct wire_writer {
     uint8_t *body;
     size_t cap;
@@ -260,8 +267,10 @@ struct wire_writer {
     uint16_t counts[3];
     uint16_t ttl_at[WIRE_WRITER_TTLS];
     uint16_t n_ttls;
-    uint16_t name_at[WIRE_WRITER_NAMES]; /* message offsets of names to point at */
-    uint16_t n_names;
+    struct {
+        uint16_t at;     /* message offset, 0 for a free slot */
+        uint16_t parent; /* slot (from 1) of the label behind it, 0 for the root */
+    } labels[WIRE_WRITER_LABELS];
     const uint8_t *question_name;
     size_t question_len;
     enum wire_section section;
@@ -308,7 +317,8 @@ struct wire_reply {
     const uint8_t *packed;          /* answer, or NULL for a reply without records */
     size_t packed_len;
     uint32_t age_s;        /* taken off every TTL, down to 0 */
-    uint32_t fixed_ttl_s;  /* WIRE_TTL_AS_IS, or every TTL is at most this (stale: 30) */
+    uint32_t fixed_ttl_s;  /* WIRE_TTL_AS_IS; else every TTL is at most this, and age_s is not
+                              taken off (stale: 30, RFC 8767 4) */
     bool truncate;         /* TC=1 and no records whatever the size */
     enum wire_ede ede;     /* added where the client has EDNS and there is room */
     uint16_t keepalive_ds; /* edns-tcp-keepalive in 100 ms, 0 for none */
