@@ -1,8 +1,7 @@
 /* dnsd.c: arguments, start order, who gets which pointer, the loop, signals, reload and the end.
  * Knows every module by its door; never a DNS rule. */
-#include "cache.h"
 #include "conf.h"
-#include "flight.h"
+#include "core.h"
 #include "net/exchange.h"
 #include "net/resolvconf.h"
 #include "net/sockaddr.h"
@@ -15,10 +14,7 @@
 #include "ops/savefile.h"
 #include "ops/stats.h"
 #include "poison.h"
-#include "predict.h"
-#include "query.h"
 #include "rng.h"
-#include "server.h"
 
 #include <errno.h>
 #include <ev.h>
@@ -45,15 +41,6 @@ enum exit_code { EXIT_OK = 0, EXIT_CONF = 1, EXIT_NET = 2, EXIT_FILE = 3, EXIT_M
 #define TCP_CLIENT_SHARE 10   /* one client gets a tenth of the connections */
 #define STOP_MS          2000 /* to finish what is under way at the end */
 #define QUERY_LOG_MS     250
-#define ARRIVALS_MAX     256
-
-/* A question that the predictor will be told of at the end of the turn. */
-struct arrival {
-    uint8_t client[PREDICT_CLIENT_LEN];
-    uint8_t key[WIRE_KEY_MAX];
-    size_t key_len;
-    bool answered;
-};
 
 struct dnsd {
     int argc;
@@ -65,12 +52,8 @@ struct dnsd {
     struct ev_loop *loop;
     struct turn *turn;
     struct rng *rng;
-    struct cache *cache;
-    struct servers *servers;
     struct upstream *upstream;
-    struct flights *flights;
-    struct query_desk *desk;
-    struct predict *predict;
+    struct core *core;
     struct poison *poison;
     struct querylog *querylog;
     uint64_t querylog_due_ms;
@@ -80,8 +63,6 @@ struct dnsd {
     struct resolvconf_watch *watch;
     ev_signal on_hup, on_usr1, on_term, on_int;
     uint64_t stop_ms; /* when the end may wait no longer; 0: not ending */
-    struct arrival arrivals[ARRIVALS_MAX];
-    size_t n_arrivals;
 };
 
 /* ---- configuration -----------------------------------------------------------------------------
@@ -231,6 +212,17 @@ static struct predict_conf predict_conf(const struct conf *c)
     return p;
 }
 
+static struct core_conf core_conf(const struct conf *c)
+{
+    return (struct core_conf){
+        .cache_bytes = c->cache_size_bytes,
+        .flight = flight_conf(c),
+        .query = query_conf(c),
+        .predict = c->predict,
+        .prediction = predict_conf(c),
+    };
+}
+
 /* ---- servers -----------------------------------------------------------------------------------
  */
 
@@ -266,7 +258,7 @@ static void use_servers(struct dnsd *d, const struct addr *list, size_t n, bool 
     if (n_conf == 0)
         log_warning("there is no server to forward to: questions that are neither overridden nor "
                     "cached get SERVFAIL");
-    servers_set(d->servers, conf, n_conf, turn_now_ms(d->turn));
+    servers_set(core_servers(d->core), conf, n_conf, turn_now_ms(d->turn));
 }
 
 /* The servers of the configuration, else those of resolv.conf as it is now. */
@@ -303,98 +295,21 @@ static void watch_resolvconf(struct dnsd *d)
         log_warning("%s is not watched: memory is out", d->conf->resolv_file);
 }
 
-/* ---- prediction --------------------------------------------------------------------------------
- */
-
-static enum predict_copy own_copy(void *ctx, const uint8_t *key, size_t key_len, uint64_t now_ms)
-{
-    const struct dnsd *d = ctx;
-    struct cache_view v;
-    switch (cache_peek(d->cache, key, key_len, now_ms, &v)) {
-    case CACHE_FRESH:
-        return v.kind == CACHE_FAILURE ? PREDICT_FAILED : PREDICT_FRESH;
-    case CACHE_STALE:
-        if (v.held)
-            return PREDICT_FAILED;
-        break;
-    case CACHE_MISS:
-        break;
-    }
-    return flight_under_way(d->flights, key, key_len) ? PREDICT_UNDER_WAY : PREDICT_ABSENT;
-}
-
-static bool prefetch(void *ctx, const uint8_t *key, size_t key_len, uint64_t now_ms)
-{
-    struct dnsd *d = ctx;
-    (void)now_ms;
-    return query_forwards(d->desk, key, key_len) && flight_prefetch(d->flights, key, key_len);
-}
-
-static void on_landed(void *ctx, const uint8_t *key, size_t key_len, bool ok, bool was_prefetch,
-    uint64_t rtt_ms, uint64_t now_ms)
-{
-    struct dnsd *d = ctx;
-    (void)was_prefetch;
-    (void)rtt_ms;
-    if (d->predict != NULL)
-        predict_landed(d->predict, key, key_len, ok, now_ms);
-}
-
-/* By now hits are answered and misses are queued: what is prefetched leaves right behind them. */
-static void observe_arrivals(void *ctx, uint64_t now_ms)
-{
-    struct dnsd *d = ctx;
-    for (size_t i = 0; i < d->n_arrivals; i++) {
-        const struct arrival *a = &d->arrivals[i];
-        struct predict_request r = {
-            .client = a->client,
-            .key = a->key,
-            .key_len = a->key_len,
-            .answered = a->answered,
-        };
-        predict_observe(d->predict, &r, now_ms);
-    }
-    d->n_arrivals = 0;
-}
-
-static void on_arrived(void *ctx, const struct query_arrival *a, uint64_t now_ms)
-{
-    struct dnsd *d = ctx;
-    if (!d->conf->predict || d->predict == NULL)
-        return;
-    if (d->n_arrivals == ARRIVALS_MAX)
-        observe_arrivals(d, now_ms);
-    struct arrival *kept = &d->arrivals[d->n_arrivals++];
-    addr_client_id(&a->client->peer, kept->client);
-    memcpy(kept->key, a->key, a->key_len);
-    kept->key_len = a->key_len;
-    kept->answered = a->answered;
-}
-
-static uint64_t predict_due(void *ctx)
-{
-    const struct dnsd *d = ctx;
-    return d->predict != NULL ? predict_due_ms(d->predict) : UINT64_MAX;
-}
-
-static void predict_close(void *ctx, uint64_t now_ms)
-{
-    predict_tick(((struct dnsd *)ctx)->predict, now_ms);
-}
+/* ---- what was learned, over a restart ------------------------------------------------------- */
 
 static void load_predictions(struct dnsd *d)
 {
     const char *path = d->conf->predict_file;
     uint8_t *bytes;
     size_t len;
-    if (path[0] == '\0')
+    if (path[0] == '\0' || core_predict(d->core) == NULL)
         return;
     if (savefile_read(path, FILE_MAX, &bytes, &len) < 0) {
         if (errno != ENOENT)
             log_warning("%s: %s; nothing is known at first", path, strerror(errno));
         return;
     }
-    const char *why = predict_load(d->predict, bytes, len, turn_now_ms(d->turn));
+    const char *why = predict_load(core_predict(d->core), bytes, len);
     if (why != NULL)
         log_warning("%s: %s; it is ignored", path, why);
     free(bytes);
@@ -405,33 +320,15 @@ static void save_predictions(const struct dnsd *d)
     const char *path = d->conf->predict_file;
     uint8_t *bytes;
     size_t len;
-    if (path[0] == '\0' || d->predict == NULL)
+    if (path[0] == '\0' || core_predict(d->core) == NULL)
         return;
-    if (predict_save(d->predict, &bytes, &len) < 0) {
+    if (predict_save(core_predict(d->core), &bytes, &len) < 0) {
         log_error("%s: not written: memory is out", path);
         return;
     }
     if (savefile_write(path, bytes, len) < 0)
         log_error("%s: not written: %s", path, strerror(errno));
     free(bytes);
-}
-
-/* Starts or changes the predictor as the configuration says. 0, or -1: memory is out. */
-static int set_prediction(struct dnsd *d)
-{
-    struct predict_world world = {.ctx = d, .copy = own_copy, .prefetch = prefetch};
-    struct predict_conf conf = predict_conf(d->conf);
-    if (!d->conf->predict)
-        return 0;
-    if (d->predict != NULL) {
-        predict_reconfigure(d->predict, &conf);
-        return 0;
-    }
-    d->predict = predict_create(&conf, &world, d->seed);
-    if (d->predict == NULL)
-        return -1;
-    load_predictions(d);
-    return 0;
 }
 
 /* ---- what the core tells -----------------------------------------------------------------------
@@ -463,11 +360,11 @@ static void querylog_tick(void *ctx, uint64_t now_ms)
 static struct stats_sources stats_sources(const struct dnsd *d)
 {
     return (struct stats_sources){
-        .cache = d->cache,
-        .flights = d->flights,
-        .predict = d->conf->predict ? d->predict : NULL,
-        .desk = d->desk,
-        .servers = d->servers,
+        .cache = core_cache(d->core),
+        .flights = core_flights(d->core),
+        .predict = d->conf->predict ? core_predict(d->core) : NULL,
+        .desk = core_desk(d->core),
+        .servers = core_servers(d->core),
         .upstream = d->upstream,
     };
 }
@@ -482,70 +379,50 @@ static const char *on_chaos(void *ctx, const uint8_t *name, size_t name_len)
 /* ---- the core ----------------------------------------------------------------------------------
  */
 
-static void flights_start_turn(void *ctx, uint64_t now_ms)
+static void begin_turn(void *ctx, uint64_t now_ms)
 {
-    flights_clock(ctx, now_ms);
+    core_begin(ctx, now_ms);
 }
 
-static uint64_t flights_due(void *ctx)
+static void end_turn(void *ctx, uint64_t now_ms)
 {
-    return flights_due_ms(ctx);
+    core_end_turn(*(struct core **)ctx, now_ms);
 }
 
-static void flights_do(void *ctx, uint64_t now_ms)
+static uint64_t core_due(void *ctx)
 {
-    flights_tick(ctx, now_ms);
+    return core_due_ms(ctx);
 }
 
-/* The order of the ends of a turn matters: what is prefetched for this turn's questions is asked
- * for before the exchange sends. */
-static int start_forwarding(struct dnsd *d)
+static void core_do(void *ctx, uint64_t now_ms)
 {
-    struct flight_conf conf = flight_conf(d->conf);
-    turn_add_end(d->turn, observe_arrivals, d);
-    d->servers = servers_create(d->seed);
-    d->upstream = exchange_open(d->loop, d->turn, d->rng);
-    if (d->servers == NULL || d->upstream == NULL)
-        return -1;
-    struct flight_world world = {
-        .cache = d->cache,
-        .servers = d->servers,
-        .upstream = d->upstream,
-        .rng = d->rng,
-        .landed = on_landed,
-        .ctx = d,
-    };
-    d->flights = flights_create(&conf, &world, d->seed);
-    if (d->flights == NULL)
-        return -1;
-    turn_add_start(d->turn, flights_start_turn, d->flights);
-    turn_add_due(d->turn, flights_due, flights_do, d->flights);
-    flights_clock(d->flights, turn_now_ms(d->turn));
-    return 0;
+    core_tick(ctx, now_ms);
 }
 
+/* The order of the ends of a turn matters: the core's, which prefetches, comes before that of the
+ * exchange, which sends. */
 static int start_core(struct dnsd *d)
 {
-    d->cache = cache_create(d->conf->cache_size_bytes, d->seed);
-    if (d->cache == NULL)
+    struct core_conf conf = core_conf(d->conf);
+    turn_add_end(d->turn, end_turn, &d->core);
+    d->upstream = exchange_open(d->loop, d->turn, d->rng);
+    if (d->upstream == NULL)
         return -1;
-    if (start_forwarding(d) < 0 || set_prediction(d) < 0)
-        return -1;
-    turn_add_due(d->turn, predict_due, predict_close, d);
-    turn_add_due(d->turn, querylog_due, querylog_tick, d);
-    struct query_conf conf = query_conf(d->conf);
-    struct query_world world = {
-        .cache = d->cache,
-        .flights = d->flights,
+    struct core_world world = {
+        .upstream = d->upstream,
+        .rng = d->rng,
         .ctx = d,
-        .arrived = on_arrived,
         .ended = on_ended,
         .chaos = on_chaos,
     };
-    d->desk = query_desk_create(&conf, &world, d->seed);
-    if (d->desk == NULL)
+    d->core = core_create(&conf, &world, turn_now_ms(d->turn));
+    if (d->core == NULL)
         return -1;
-    query_set_poison(d->desk, d->poison);
+    turn_add_start(d->turn, begin_turn, d->core);
+    turn_add_due(d->turn, core_due, core_do, d->core);
+    turn_add_due(d->turn, querylog_due, querylog_tick, d);
+    query_set_poison(core_desk(d->core), d->poison);
+    load_predictions(d);
     return 0;
 }
 
@@ -567,7 +444,7 @@ static size_t raise_descriptors(void)
 static int listen_at(struct dnsd *d, struct addr at)
 {
     char text[ADDR_TEXT_MAX];
-    struct udp *u = udp_open(d->loop, d->turn, &at, d->desk);
+    struct udp *u = udp_open(d->loop, d->turn, &at, core_desk(d->core));
     if (u == NULL)
         return -1;
     d->udp[d->n_udp++] = u;
@@ -588,7 +465,7 @@ static int start_listeners(struct dnsd *d)
         .connections_max = connections,
         .per_client_max = connections / TCP_CLIENT_SHARE + 1,
     };
-    d->tcp = tcp_create(d->loop, d->turn, &conf, d->desk);
+    d->tcp = tcp_create(d->loop, d->turn, &conf, core_desk(d->core));
     if (d->tcp == NULL)
         return -1;
     for (size_t i = 0; i < c->n_listen; i++) {
@@ -615,13 +492,13 @@ static void adopt(struct dnsd *d, struct conf_set *s, struct poison *p)
     d->conf_set = s;
     d->conf = conf_values(s);
     d->poison = p;
-    query_set_poison(d->desk, p);
-    struct query_conf query = query_conf(d->conf);
-    query_reconfigure(d->desk, &query);
-    struct flight_conf flight = flight_conf(d->conf);
-    flights_reconfigure(d->flights, &flight);
-    if (set_prediction(d) < 0)
+    query_set_poison(core_desk(d->core), p);
+    struct core_conf conf = core_conf(d->conf);
+    bool predicted = core_predict(d->core) != NULL;
+    if (core_reconfigure(d->core, &conf) < 0)
         log_error("prediction stays off: memory is out");
+    if (!predicted)
+        load_predictions(d);
     conf_free(old_conf);
     poison_free(old_poison);
     find_servers(d);
@@ -669,7 +546,7 @@ static uint64_t stop_due(void *ctx)
 static void stop_late(void *ctx, uint64_t now_ms)
 {
     struct dnsd *d = ctx;
-    flights_end(d->flights, now_ms);
+    flights_end(core_flights(d->core), now_ms);
 }
 
 static void stop_when_done(void *ctx, uint64_t now_ms)
@@ -677,7 +554,8 @@ static void stop_when_done(void *ctx, uint64_t now_ms)
     struct dnsd *d = ctx;
     if (d->stop_ms == 0)
         return;
-    if ((query_waiting(d->desk) == 0 && tcp_connections(d->tcp) == 0) || now_ms >= d->stop_ms)
+    if ((query_waiting(core_desk(d->core)) == 0 && tcp_connections(d->tcp) == 0) ||
+        now_ms >= d->stop_ms)
         ev_break(d->loop, EVBREAK_ALL);
 }
 
@@ -773,20 +651,16 @@ static enum exit_code start(struct dnsd *d)
 
 static void end(struct dnsd *d)
 {
-    if (d->flights != NULL)
-        flights_end(d->flights, turn_now_ms(d->turn));
+    if (d->core != NULL)
+        flights_end(core_flights(d->core), turn_now_ms(d->turn));
     resolvconf_unwatch(d->watch);
     tcp_free(d->tcp);
     for (size_t i = 0; i < d->n_udp; i++)
         udp_close(d->udp[i]);
     querylog_close(d->querylog);
-    query_desk_free(d->desk);
-    flights_free(d->flights);
+    core_free(d->core, 0);
     exchange_close(d->upstream);
-    servers_free(d->servers);
-    predict_free(d->predict);
     poison_free(d->poison);
-    cache_free(d->cache);
     turn_free(d->turn);
     if (d->loop != NULL)
         ev_loop_destroy(d->loop);
@@ -809,10 +683,20 @@ static enum exit_code run(struct dnsd *d)
     return EXIT_OK;
 }
 
+/* What the command line asks for that is done without starting. */
+static bool answered_at_once(const struct conf *c)
+{
+    if (c->help)
+        print_help();
+    else if (c->version)
+        printf("dnsd %s\n", DNSD_VERSION);
+    return c->help || c->version;
+}
+
 int main(int argc, char **argv)
 {
     static struct dnsd d;
-    enum exit_code code;
+    enum exit_code code = EXIT_OK;
     d.argc = argc;
     d.argv = (const char *const *)argv;
     if (sodium_init() < 0)
@@ -820,25 +704,19 @@ int main(int argc, char **argv)
     randombytes_buf(d.seed, sizeof d.seed);
     d.conf_set = read_conf(&d, &code);
     if (d.conf_set == NULL)
-        return code;
+        return (int)code;
     d.conf = conf_values(d.conf_set);
-    if (d.conf->help)
-        print_help();
-    else if (d.conf->version)
-        printf("dnsd %s\n", DNSD_VERSION);
-    else if (!d.conf->forward && d.conf->poison[0] == '\0') {
+    code = EXIT_OK;
+    if (answered_at_once(d.conf))
+        goto out;
+    if (!d.conf->forward && d.conf->poison[0] == '\0') {
         fprintf(stderr, "dnsd: nothing to do: give -forward, -predict or -poison FILE; "
                         "dnsd -help lists the options\n");
-        conf_free(d.conf_set);
-        return EXIT_NET;
+        code = EXIT_NET;
     } else if (read_poison(&d, d.conf, &d.poison, &code) == 0) {
         code = d.conf->check_config ? EXIT_OK : run(&d);
-        end(&d);
-        return code;
-    } else {
-        conf_free(d.conf_set);
-        return code;
     }
-    conf_free(d.conf_set);
-    return EXIT_OK;
+out:
+    end(&d);
+    return (int)code;
 }

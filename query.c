@@ -58,7 +58,7 @@ struct query_desk {
     struct query *waiting;
     struct asker *askers;
     struct query_counts counts;
-    uint8_t seed[16];
+    uint8_t seed[QUERY_SEED_LEN];
     uint8_t packed[WIRE_PACKED_MAX]; /* answers made here */
     uint8_t scratch[WIRE_MESSAGE_MAX];
     uint8_t out[WIRE_MESSAGE_MAX]; /* replies that come later */
@@ -78,8 +78,8 @@ struct visit {
 /* ---- the desk ----------------------------------------------------------------------------------
  */
 
-struct query_desk *query_desk_create(
-    const struct query_conf *conf, const struct query_world *world, const uint8_t seed[16])
+struct query_desk *query_desk_create(const struct query_conf *conf, const struct query_world *world,
+    const uint8_t seed[QUERY_SEED_LEN])
 {
     struct query_desk *d = calloc(1, sizeof *d);
     if (d == NULL)

@@ -19,6 +19,8 @@
 #define QUERY_PER_CLIENT  1000 /* questions of one client address that may wait (the same) */
 #define QUERY_STALE_TTL_S 30   /* RFC 8767 4 */
 
+#define QUERY_SEED_LEN 16
+
 struct query_desk;
 
 /* Which gate ended a query. */
@@ -76,8 +78,8 @@ struct query_conf {
 /* world and conf are copied (the allow array is not). seed keys the table of clients. NULL when
  * memory is out. query_desk_free frees the queries that still wait, without a word to their
  * clients. */
-struct query_desk *query_desk_create(
-    const struct query_conf *conf, const struct query_world *world, const uint8_t seed[16]);
+struct query_desk *query_desk_create(const struct query_conf *conf, const struct query_world *world,
+    const uint8_t seed[QUERY_SEED_LEN]);
 void query_desk_free(struct query_desk *d);
 void query_reconfigure(struct query_desk *d, const struct query_conf *conf);
 
