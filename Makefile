@@ -227,6 +227,10 @@ help:
 	@echo 'make clean           remove $(BUILD)'
 	@echo 'Variables: CC, CFLAGS, BUILD, PREFIX, SYSCONFDIR, DESTDIR, WERROR=-Werror, PORT'
 
+# The value of a list, for scripts: make -s print-PURE
+print-%:
+	@echo $($*)
+
 clean:
 	rm -rf $(BUILD)
 
