@@ -138,7 +138,7 @@ lint:
 	    --enable=warning,performance,portability --inline-suppr $(CPPCHECK_KNOWS) $(C_FILES)
 	clang-format --dry-run -Werror $(C_FILES) $(H_FILES)
 	mandoc -T lint -W warning man/*.[1-8]
-	shellcheck .ci/run packaging/*.sh tests/run tests/layers tests/manual
+	shellcheck -S warning .ci/run packaging/*.sh tests/run tests/layers tests/manual
 
 format:
 	clang-format -i $(C_FILES) $(H_FILES)
