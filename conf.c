@@ -57,14 +57,13 @@ static const struct row table[] = {
     {.shown = {.name = "forward",
          .argument = "[SERVER]",
          .group = "Modes",
-         .help = "forward questions to SERVER, or to those of resolv.conf",
-         .manual = "Ask SERVER what neither the overrides nor the cache can answer. It is an IP "
-                   "address and a port if that is not 53: 9.9.9.9, 9.9.9.9:5353, 9.9.9.9@5353, "
-                   "2620:fe::fe or [2620:fe::fe]:53. Of several servers the one that has been "
-                   "answering fastest is asked, and another one when it stays silent. Without "
-                   "SERVER those of /etc/resolv.conf are asked, and that file is watched for "
-                   "changes; where other -forward options name a server, one without SERVER adds "
-                   "nothing.",
+         .help = "forward questions to SERVER, or to the servers of -resolv-file",
+         .manual = "Ask SERVER what neither the overrides nor the cache can answer. It is an "
+                   "IP address and a port if that is not 53: 9.9.9.9, 9.9.9.9:5353, "
+                   "9.9.9.9@5353, 2620:fe::fe or [2620:fe::fe]:53. Of several servers the one "
+                   "that has been answering fastest is asked, and another one when it stays "
+                   "silent. Without SERVER those of -resolv-file are asked; where other "
+                   "-forward options name a server, one without SERVER adds nothing.",
          .expected = "the address of a server, such as 9.9.9.9, 9.9.9.9:5353 or [2620:fe::fe]:53",
          .repeatable = true},
         .kind = SERVERS},
@@ -74,7 +73,8 @@ static const struct row table[] = {
          .help = "answer from the overrides in FILE",
          .manual = "Answer from the overrides in FILE, whose form is told in poison.conf(5). "
                    "Overrides come before cache and servers. Without -forward nothing is asked "
-                   "elsewhere, and questions that cannot be answered here are REFUSED.",
+                   "elsewhere: questions that neither they nor the rules for special names "
+                   "answer are REFUSED.",
          .expected = "the name of a file, shorter than 4096 bytes"},
         .kind = PATH,
         .offset = FIELD(poison)},
@@ -116,12 +116,12 @@ static const struct row table[] = {
          .fallback = "loopback and private networks",
          .group = "Listening",
          .help = "answer clients in NET only",
-         .manual = "Answer clients whose address lies in NET: a network such as 192.168.0.0/16 or "
-                   "fd00::/8, or one address. Others get no service. Once this option is given "
-                   "only what is named is allowed; name 127.0.0.0/8 and ::1 too where this "
-                   "machine is to be served. Without it, clients from loopback (127.0.0.0/8, "
-                   "::1), private (RFC 1918, RFC 4193), link-local and shared (RFC 6598) addresses "
-                   "are served.",
+         .manual = "Answer clients whose address lies in NET: a network such as 192.168.0.0/16 "
+                   "or fd00::/8, or one address. Others get no reply. Once this option is "
+                   "given only what is named is allowed; name 127.0.0.0/8 and ::1 too where "
+                   "this machine is to be served. Without it, clients from loopback "
+                   "(127.0.0.0/8, ::1), private (RFC 1918, RFC 4193), link-local and shared "
+                   "(RFC 6598) addresses are served.",
          .expected = "a network such as 192.168.0.0/16 or fd00::/8 without bits set behind its "
                      "prefix, or an address",
          .repeatable = true},
@@ -194,10 +194,10 @@ static const struct row table[] = {
          .fallback = "2",
          .group = "Prediction",
          .help = "clients that must have shown a follower before all profit",
-         .manual = "How many clients must have shown that one question follows another before it "
-                   "serves clients other than those who showed it. With 1 everybody profits at "
-                   "once, also from what a client made up. The addresses of an IPv6 /64 are one "
-                   "client.",
+         .manual = "How many clients must have shown that one question follows another before "
+                   "it serves clients other than those who showed it. With 1 everybody profits "
+                   "at once, also from what a client made up. All addresses of an IPv6 /64 are "
+                   "one client.",
          .expected = "a number from 1 to 4"},
         .kind = COUNT,
         .offset = FIELD(predict_share),
@@ -208,8 +208,10 @@ static const struct row table[] = {
          .fallback = "10%",
          .group = "Prediction",
          .help = "wasted questions upstream, as a share of the clients' questions; 0 for no limit",
-         .manual = "How many questions prediction may waste for every hundred that clients ask. "
-                   "One that a client then asks too costs nothing. 0% sets no limit.",
+         .manual = "How many questions prediction may waste for every hundred that clients "
+                   "alone would have caused upstream. One that a client then asks too costs "
+                   "nothing, and up to 256 may be wasted before any was earned. 0% sets no "
+                   "limit.",
          .expected = "a percentage from 0% to 100%, such as 10%"},
         .kind = PERCENT,
         .offset = FIELD(predict_budget_percent),
@@ -232,12 +234,14 @@ static const struct row table[] = {
          .fallback = "default",
          .group = "Prediction",
          .help = "seed: the plain rules of 2007, for experiments",
-         .manual = "With seed, prediction follows the plain rules it began with in 2007: a window "
-                   "that did not see a follower always costs it 1, even where the client's own "
-                   "cache may have hidden the question, and the other options start from "
-                   "-predict-scope global, -predict-cap 0, -predict-confidence 0%, -predict-share "
-                   "1 and -predict-budget 0%. Those that are given as well keep their values. For "
-                   "experiments.",
+         .manual = "With seed, prediction follows the plain rules it began with in 2007: a "
+                   "window that did not see a follower always costs it 1, even where the "
+                   "client's own cache may have hidden the question; a question that is "
+                   "repeated while its window is open opens another one; what a window sees "
+                   "and how much a question leads to have no bound but memory; and the other "
+                   "options start from -predict-scope global, -predict-cap 0, "
+                   "-predict-confidence 0%, -predict-share 1 and -predict-budget 0%. Those "
+                   "that are given as well keep their values. For experiments.",
          .expected = "default or seed",
          .words = rules_words},
         .kind = WORD,
@@ -311,19 +315,21 @@ static const struct row table[] = {
          .fallback = "/etc/resolv.conf",
          .group = "Upstream",
          .help = "take the servers from FILE where -forward names none",
-         .manual = "Read and watch FILE instead of /etc/resolv.conf for servers to forward to. "
-                   "Beside systemd-resolved, /run/systemd/resolve/resolv.conf has the servers that "
-                   "the network gave, while /etc/resolv.conf names only systemd-resolved or dnsd.",
+         .manual = "Read and watch FILE for servers to forward to, where -forward names none. "
+                   "Its form is told in resolv.conf(5). Beside systemd-resolved, "
+                   "/run/systemd/resolve/resolv.conf has the servers that the network gave, "
+                   "while /etc/resolv.conf may name only systemd-resolved or dnsd. A server "
+                   "that is dnsd itself is left out, with a warning.",
          .expected = "the name of a file, shorter than 4096 bytes"},
         .kind = PATH,
         .offset = FIELD(resolv_file)},
     {.shown = {.name = "trust-ad",
          .group = "Upstream",
-         .help = "pass on that a -forward server has validated an answer",
-         .manual = "Pass the AD bit (authentic data) of the -forward servers on to clients that "
-                   "ask for it. Only for servers that validate DNSSEC and are reached by a way "
-                   "that nobody can tamper with. Without it the bit is cleared. For the servers "
-                   "of /etc/resolv.conf the line \"options trust-ad\" there says the same.",
+         .help = "pass on that a server has validated an answer",
+         .manual = "Pass the AD bit (authentic data) of the servers on to clients that ask for "
+                   "it. Only for servers that validate DNSSEC and are reached by a way that "
+                   "nobody can tamper with. Without it the bit is cleared. For the servers of "
+                   "-resolv-file the line \"options trust-ad\" in it says the same.",
          .words = switch_words},
         .kind = SWITCH,
         .offset = FIELD(trust_ad)},
@@ -363,10 +369,13 @@ static const struct row table[] = {
          .group = "Operation",
          .help = "write a line for each question to FILE, - for standard output",
          .manual = "Append a line for each question to FILE, whose mode is 0600 if it is new: "
-                   "time, client, transport, name, type, where the answer came from, rcode, bytes "
-                   "and milliseconds. A - is standard output. SIGHUP opens the file anew, for the "
-                   "sake of log rotation. Lines that the disk does not take in time are left out.",
-         .expected = "the name of a file, shorter than 4096 bytes, or -"},
+                   "time, client, transport, name, type, where the answer came from, rcode, "
+                   "bytes and milliseconds. A - is standard output. SIGHUP opens the file "
+                   "anew, for the sake of log rotation; once root is given up, it must be one "
+                   "that -user may open. Lines that the disk does not take in time are left "
+                   "out.",
+         .expected = "the name of a file, shorter than 4096 bytes, or -",
+         .at_start_only = true},
         .kind = PATH,
         .offset = FIELD(query_log)},
     {.shown = {.name = "verbose",

@@ -94,6 +94,8 @@ static void put_word(const struct conf_row *row, const char *word, size_t word_l
         put_macro("Xr", "poison.conf 5", 13, buf + 14);
     } else if (strncmp(buf, "dnsd.conf(5)", 12) == 0) {
         put_macro("Xr", "dnsd.conf 5", 11, buf + 12);
+    } else if (strncmp(buf, "resolv.conf(5)", 14) == 0) {
+        put_macro("Xr", "resolv.conf 5", 13, buf + 14);
     } else if (is_argument(row, buf, len)) {
         put_macro("Ar", buf, len, marks);
     } else {
@@ -122,7 +124,7 @@ static void put_default(const struct conf_row *row)
 
     if (row->fallback == NULL)
         return;
-    if (row->words != NULL || row->repeatable)
+    if (row->words != NULL || row->repeatable || strcmp(row->argument, "FILE") == 0)
         snprintf(text, sizeof(text), "The default is %s.", row->fallback);
     else
         snprintf(text, sizeof(text), "%c%s; the default is %s.", toupper(row->expected[0]),
