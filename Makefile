@@ -27,7 +27,7 @@ DNSD = dnsd $(PURE) $(NET) $(OPS)
 LIBS = -lev -lsodium -lzscanner -lsystemd
 
 # Unit tests: each program, and the modules that it links. The list measures the coupling.
-UNIT = addr rng wire cache predict poison special conf server resolvconf savefile querylog
+UNIT = addr rng wire cache predict poison special conf server resolvconf savefile log querylog
 UNIT_addr       = addr
 UNIT_rng        = rng
 UNIT_wire       = $(WIRE)
@@ -39,6 +39,7 @@ UNIT_conf       = conf addr
 UNIT_server     = server addr
 UNIT_resolvconf = net/resolvconf addr
 UNIT_savefile   = ops/savefile
+UNIT_log        = ops/log
 UNIT_querylog   = ops/querylog ops/log $(WIRE) addr
 CHECK_LIBS = -lcheck -lsubunit -lm -lrt -lpthread -lsodium -lzscanner -lev
 

@@ -136,8 +136,8 @@ __attribute__((format(printf, 2, 0))) static void log_line(
     int saved = errno;
     char line[LINE_MAX_LEN];
     size_t len = put_head(level, line, sizeof(line));
-    len += put_text(line + len, sizeof(line) - len - 1, format, args);
-    line[len++] = '\n';
+    len += put_text(line + len, sizeof(line) - len, format, args);
+    line[len++] = '\n'; /* where the NUL was */
     if (!tell_of_lost() || !write_line(line, len))
         state.lost++;
     errno = saved;
