@@ -203,8 +203,14 @@ static void print_bash(void)
          "_dnsd()\n"
          "{\n"
          "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}\n"
+         "    local after_equals=\n"
          "\n"
          "    COMPREPLY=()\n"
+         "    if [[ $cur == = ]]; then # bash makes a word of it\n"
+         "        cur='' after_equals=yes\n"
+         "    elif [[ $prev == = && COMP_CWORD -ge 2 ]]; then\n"
+         "        prev=${COMP_WORDS[COMP_CWORD - 2]} after_equals=yes\n"
+         "    fi\n"
          "    case $prev in");
     for (size_t i = 0; i < conf_n_rows(); i++) {
         const struct conf_row *row = conf_row(i);
@@ -212,6 +218,7 @@ static void print_bash(void)
             print_bash_value(row);
     }
     puts("    esac\n"
+         "    [[ -n $after_equals ]] && return\n"
          "    mapfile -t COMPREPLY < <(compgen -W '");
     for (size_t i = 0; i < conf_n_rows(); i++)
         printf("        -%s\n", conf_row(i)->name);
