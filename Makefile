@@ -19,7 +19,8 @@ LDFLAGS  += $(SAN)
 
 # The pure modules: no socket, no libev, no clock, no printing (tests/layers).
 WIRE = wire wire_name wire_answer wire_writer
-PURE = addr rng $(WIRE) cache predict poison special conf server flight query core
+PREDICT = predict predict_graph predict_sequence predict_file
+PURE = addr rng $(WIRE) cache $(PREDICT) poison special conf server flight query core
 NET  = net/clock net/turn net/sockaddr net/udp net/tcp net/exchange_udp net/exchange_tcp \
        net/exchange net/resolvconf
 OPS  = ops/log ops/querylog ops/stats ops/privilege ops/savefile
@@ -27,12 +28,13 @@ DNSD = dnsd $(PURE) $(NET) $(OPS)
 LIBS = -lev -lsodium -lzscanner -lsystemd
 
 # Unit tests: each program, and the modules that it links. The list measures the coupling.
-UNIT = addr rng wire cache predict poison special conf server resolvconf savefile log querylog
+UNIT = addr rng wire cache predict poison special conf server resolvconf savefile log querylog \
+       turn udp
 UNIT_addr       = addr
 UNIT_rng        = rng
 UNIT_wire       = $(WIRE)
 UNIT_cache      = cache
-UNIT_predict    = predict
+UNIT_predict    = $(PREDICT)
 UNIT_poison     = poison $(WIRE)
 UNIT_special    = special $(WIRE)
 UNIT_conf       = conf addr
@@ -41,6 +43,9 @@ UNIT_resolvconf = net/resolvconf addr
 UNIT_savefile   = ops/savefile
 UNIT_log        = ops/log
 UNIT_querylog   = ops/querylog ops/log $(WIRE) addr
+UNIT_turn       = net/turn net/clock
+UNIT_udp        = net/udp net/turn net/sockaddr addr ops/log tests/unit/fakedesk
+UNIT_tcp        = net/tcp net/turn net/sockaddr addr $(WIRE) ops/log tests/unit/fakedesk
 CHECK_LIBS = -lcheck -lsubunit -lm -lrt -lpthread -lsodium -lzscanner -lev
 
 all: $(BUILD)/dnsd
@@ -66,7 +71,7 @@ $(foreach t,$(UNIT),$(eval $(call UNIT_RULE,$(t))))
 # ---- tests ---------------------------------------------------------------------------------------
 
 # Replay: the whole core on virtual time against a scripted upstream (tests/replay/world.c).
-REPLAY =
+REPLAY = flight
 # System: the real program, real sockets and other people's clients (tests/system/harness.c).
 SYSTEM =
 # Scripts that look at the tree; each ends with a closing line like Check's.

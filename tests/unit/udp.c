@@ -1,0 +1,520 @@
+/* udp.c: drives a UDP listener over loopback. Knows what must come back, from which address; the
+ * kernel's refusals are made up, never waited for. */
+#include "net/udp.h"
+
+#include "net/sockaddr.h"
+#include "tests/unit/fakedesk.h"
+
+#include <check.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* ---- a kernel that can be told what to say -------------------------------------------------- */
+
+static int refusals[8]; /* errno of the next calls of sendmmsg; 0 ends them */
+static size_t n_refusals;
+static unsigned n_sendmmsg;
+static uint16_t from_port; /* if not 0: where all datagrams pretend to come from */
+
+static int next_refusal(void)
+{
+    int error = refusals[0];
+    memmove(refusals, refusals + 1, sizeof refusals - sizeof refusals[0]);
+    if (error != 0)
+        n_refusals++;
+    return error;
+}
+
+int sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
+{
+    int error = next_refusal();
+    n_sendmmsg++;
+    if (error == 0)
+        return (int)syscall(SYS_sendmmsg, fd, v, n, flags);
+    errno = error;
+    return -1;
+}
+
+int recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags, struct timespec *timeout)
+{
+    int got = (int)syscall(SYS_recvmmsg, fd, v, n, flags, timeout);
+    for (int i = 0; i < got && from_port != 0; i++)
+        ((struct sockaddr_in *)v[i].msg_hdr.msg_name)->sin_port = htons(from_port);
+    return got;
+}
+
+/* ---- one listener and one client ------------------------------------------------------------ */
+
+static struct udp *udp;
+static int client = -1;
+
+static void address(const char *text, struct addr *out)
+{
+    ck_assert_int_eq(addr_parse(text, 0, out), 0);
+}
+
+static void listen_at(const char *text)
+{
+    struct addr at;
+    address(text, &at);
+    udp = udp_open(loop, turn, &at, &fakedesk);
+    ck_assert_ptr_nonnull(udp);
+    ck_assert_uint_ne(udp_addr(udp)->port, 0);
+    client = socket(sockaddr_family(&at), SOCK_DGRAM | SOCK_NONBLOCK, 0);
+    ck_assert_int_ge(client, 0);
+    int bytes = 1 << 20;
+    setsockopt(client, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+}
+
+static void setup(void)
+{
+    memset(refusals, 0, sizeof refusals);
+    n_refusals = 0;
+    n_sendmmsg = 0;
+    from_port = 0;
+    fake_start();
+}
+
+static void teardown(void)
+{
+    udp_close(udp);
+    udp = NULL;
+    close(client);
+    fake_end();
+}
+
+static void send_to(const char *text, const uint8_t *msg, size_t len)
+{
+    struct sockaddr_storage ss = {0};
+    struct addr to;
+    address(text, &to);
+    to.port = udp_addr(udp)->port;
+    socklen_t ss_len = sockaddr_from_addr(&to, &ss);
+    ck_assert_int_eq(sendto(client, msg, len, 0, (struct sockaddr *)&ss, ss_len), (ssize_t)len);
+}
+
+static void ask_at(const char *text, uint16_t id, enum fake_order order)
+{
+    uint8_t msg[40];
+    send_to(text, msg, fake_question(msg, id, order, sizeof msg));
+}
+
+static void ask(uint16_t id, enum fake_order order)
+{
+    ask_at("127.0.0.1", id, order);
+}
+
+/* The next reply's length; *from takes where it came from. */
+static size_t receive(uint8_t out[2048], struct addr *from)
+{
+    struct sockaddr_storage ss;
+    socklen_t len = sizeof ss;
+    ck_assert(fake_readable(client));
+    ssize_t n = recvfrom(client, out, 2048, 0, (struct sockaddr *)&ss, &len);
+    ck_assert_int_gt(n, 0);
+    if (from != NULL)
+        ck_assert_int_eq(sockaddr_to_addr(&ss, from), 0);
+    return (size_t)n;
+}
+
+static void expect(uint16_t id)
+{
+    uint8_t msg[2048];
+    receive(msg, NULL);
+    ck_assert_uint_eq(fake_id(msg), id);
+}
+
+static void expect_nothing(void)
+{
+    uint8_t byte;
+    fake_turns(10);
+    ck_assert_int_eq(recv(client, &byte, 1, MSG_DONTWAIT), -1);
+    ck_assert_int_eq(errno, EAGAIN);
+}
+
+static struct udp_counts counts(void)
+{
+    struct udp_counts c;
+    udp_count(udp, &c);
+    return c;
+}
+
+/* ---- questions and replies ------------------------------------------------------------------ */
+
+START_TEST(two_hundred_datagrams_at_once_are_all_answered_in_order)
+{
+    listen_at("127.0.0.1");
+    for (uint16_t id = 0; id < 200; id++)
+        ask(id, FAKE_ECHO);
+    for (uint16_t id = 0; id < 200; id++)
+        expect(id);
+    expect_nothing();
+    ck_assert_uint_eq(counts().received, 200);
+    ck_assert_uint_eq(counts().sent, 200);
+    ck_assert_uint_eq(n_sendmmsg, 4); /* 64 + 64 + 64 + 8 */
+}
+END_TEST
+
+START_TEST(more_than_an_event_takes_waits_for_the_next_turn_and_is_not_lost)
+{
+    listen_at("127.0.0.1");
+    for (uint16_t id = 0; id < 300; id++)
+        ask(id, FAKE_ECHO);
+    fake_turns(1);
+    ck_assert_uint_eq(fakedesk.n_seen, 256);
+    for (uint16_t id = 0; id < 300; id++)
+        expect(id);
+}
+END_TEST
+
+START_TEST(what_the_desk_drops_leaves_no_hole_in_the_batch)
+{
+    listen_at("127.0.0.1");
+    for (uint16_t id = 0; id < 60; id++)
+        ask(id, id % 3 == 0 ? FAKE_ECHO : FAKE_NONE);
+    for (uint16_t id = 0; id < 60; id += 3)
+        expect(id);
+    expect_nothing();
+    ck_assert_uint_eq(fakedesk.n_seen, 60);
+}
+END_TEST
+
+START_TEST(later_replies_leave_in_one_call_at_the_end_of_the_turn)
+{
+    listen_at("127.0.0.1");
+    for (uint16_t id = 0; id < 150; id++)
+        ask(id, FAKE_LATER);
+    fake_turns(3);
+    ck_assert_uint_eq(fakedesk.n_later, 150);
+    for (size_t i = 0; i < 150; i++)
+        fake_reply(149 - i, 20 + i);
+    ck_assert_uint_eq(n_sendmmsg, 2); /* two full batches; 22 wait */
+    uint8_t msg[2048];
+    for (size_t i = 0; i < 150; i++) {
+        ck_assert_uint_eq(receive(msg, NULL), 20 + i);
+        ck_assert_uint_eq(fake_id(msg), 149 - i);
+    }
+    ck_assert_uint_eq(n_sendmmsg, 3);
+}
+END_TEST
+
+START_TEST(a_reply_from_inside_the_desk_does_not_disturb_the_one_being_written)
+{
+    listen_at("127.0.0.1");
+    for (uint16_t id = 0; id < 64; id++)
+        ask(id, id % 2 == 0 ? FAKE_ECHO : FAKE_INSIDE);
+    for (uint16_t id = 0; id < 64; id += 2)
+        expect(id);
+    for (uint16_t id = 1; id < 64; id += 2)
+        expect(id);
+    expect_nothing();
+}
+END_TEST
+
+START_TEST(what_is_dropped_later_sends_nothing)
+{
+    listen_at("127.0.0.1");
+    ask(1, FAKE_LATER);
+    fake_turns(2);
+    fake_drop(0);
+    expect_nothing();
+}
+END_TEST
+
+START_TEST(the_largest_reply_goes_out_whole_and_a_larger_one_not_at_all)
+{
+    uint8_t msg[2048];
+    listen_at("127.0.0.1");
+    ask(7, FAKE_LATER);
+    ask(8, FAKE_LATER);
+    fake_turns(2);
+    fake_reply(0, WIRE_UDP_MAX + 1);
+    fake_reply(1, WIRE_UDP_MAX);
+    ck_assert_uint_eq(receive(msg, NULL), WIRE_UDP_MAX);
+    ck_assert_uint_eq(fake_id(msg), 8);
+    expect_nothing();
+    ck_assert_uint_eq(counts().unsent, 1);
+}
+END_TEST
+
+START_TEST(a_datagram_beyond_any_question_is_seen_as_its_header)
+{
+    static uint8_t big[4097];
+    uint8_t msg[2048];
+    listen_at("127.0.0.1");
+    send_to("127.0.0.1", big, fake_question(big, 9, FAKE_ECHO, 4097));
+    ck_assert_uint_eq(receive(msg, NULL), WIRE_HEADER_LEN);
+    ck_assert_uint_eq(msg[3], 1);
+    send_to("127.0.0.1", big, fake_question(big, 10, FAKE_NONE, 4096));
+    fake_turns(2);
+    ck_assert_uint_eq(fakedesk.last_len, 4096);
+}
+END_TEST
+
+START_TEST(chatter_ports_are_not_even_shown_to_the_desk)
+{
+    static const uint16_t ports[] = {7, 13, 17, 19};
+    listen_at("127.0.0.1");
+    for (size_t i = 0; i < 4; i++) {
+        from_port = ports[i];
+        ask(1, FAKE_ECHO);
+        fake_turns(2);
+    }
+    from_port = 0;
+    expect_nothing();
+    ck_assert_uint_eq(fakedesk.n_seen, 0);
+    ck_assert_uint_eq(counts().ignored, 4);
+    ask(2, FAKE_ECHO);
+    expect(2);
+}
+END_TEST
+
+/* ---- addresses ------------------------------------------------------------------------------ */
+
+static void ask_and_compare(const char *text, uint16_t id, enum fake_order order)
+{
+    struct addr asked, from;
+    uint8_t msg[2048];
+    address(text, &asked);
+    asked.port = udp_addr(udp)->port;
+    ask_at(text, id, order);
+    if (order == FAKE_LATER) {
+        fake_turns(2);
+        fake_reply(fakedesk.n_later - 1, 30);
+    }
+    receive(msg, &from);
+    ck_assert_uint_eq(fake_id(msg), id);
+    ck_assert(addr_equal(&asked, &from));
+    ck_assert(addr_equal(&asked, &fakedesk.last.local));
+}
+
+START_TEST(a_wildcard_listener_replies_from_the_address_that_was_asked)
+{
+    listen_at("0.0.0.0");
+    ask_and_compare("127.0.0.2", 1, FAKE_ECHO);
+    ask_and_compare("127.0.0.3", 2, FAKE_LATER);
+    ask_and_compare("127.0.0.1", 3, FAKE_ECHO);
+    ck_assert_uint_ne(fakedesk.last.ifindex, 0);
+}
+END_TEST
+
+START_TEST(an_ipv6_wildcard_listener_does_too)
+{
+    listen_at("::");
+    ask_and_compare("::1", 1, FAKE_ECHO);
+    ask_and_compare("::1", 2, FAKE_LATER);
+}
+END_TEST
+
+START_TEST(a_listener_at_one_address_knows_it_without_being_told)
+{
+    listen_at("127.0.0.5");
+    ask_and_compare("127.0.0.5", 1, FAKE_ECHO);
+    ask_and_compare("127.0.0.5", 2, FAKE_LATER);
+    struct addr peer = fakedesk.last.peer;
+    ck_assert(addr_is_loopback(&peer));
+    ck_assert_uint_ne(peer.port, 0);
+    ck_assert_int_eq(fakedesk.last.transport, CLIENT_UDP);
+}
+END_TEST
+
+START_TEST(both_families_share_a_port)
+{
+    listen_at("0.0.0.0");
+    struct addr at;
+    address("::", &at);
+    at.port = udp_addr(udp)->port;
+    struct udp *six = udp_open(loop, turn, &at, &fakedesk);
+    ck_assert_ptr_nonnull(six);
+    udp_close(six);
+}
+END_TEST
+
+START_TEST(two_listeners_on_one_port_fail)
+{
+    listen_at("127.0.0.1");
+    struct addr at = *udp_addr(udp);
+    ck_assert_ptr_null(udp_open(loop, turn, &at, &fakedesk));
+}
+END_TEST
+
+START_TEST(an_address_of_nobody_fails)
+{
+    listen_at("127.0.0.1");
+    struct addr at;
+    address("192.0.2.1", &at);
+    ck_assert_ptr_null(udp_open(loop, turn, &at, &fakedesk));
+}
+END_TEST
+
+/* ---- a socket in trouble -------------------------------------------------------------------- */
+
+START_TEST(one_datagram_that_cannot_be_sent_costs_only_itself)
+{
+    static const int errors[] = {ENOBUFS, EPERM, ENETUNREACH, EINVAL, EMSGSIZE};
+    listen_at("127.0.0.1");
+    for (size_t i = 0; i < 5; i++) {
+        refusals[0] = errors[i];
+        for (uint16_t id = 0; id < 3; id++)
+            ask(id, FAKE_ECHO);
+        expect(1);
+        expect(2);
+        expect_nothing();
+        ck_assert_uint_eq(counts().unsent, i + 1);
+    }
+}
+END_TEST
+
+START_TEST(interruptions_and_news_of_clients_that_have_gone_cost_nothing)
+{
+    listen_at("127.0.0.1");
+    refusals[0] = EINTR;
+    refusals[1] = ECONNREFUSED;
+    refusals[2] = EINTR;
+    ask(1, FAKE_ECHO);
+    expect(1);
+    ck_assert_uint_eq(n_refusals, 3);
+    ck_assert_uint_eq(counts().unsent, 0);
+    for (size_t i = 0; i < 2; i++)
+        refusals[i] = ECONNREFUSED; /* of the same datagram twice: it is the one */
+    ask(2, FAKE_ECHO);
+    ask(3, FAKE_ECHO);
+    expect(3);
+    ck_assert_uint_eq(counts().unsent, 1);
+}
+END_TEST
+
+START_TEST(a_client_that_has_gone_disturbs_no_other)
+{
+    listen_at("127.0.0.1");
+    for (uint16_t id = 0; id < 10; id++)
+        ask(id, FAKE_ECHO);
+    int gone = client;
+    client = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+    close(gone);
+    fake_turns(2);
+    for (uint16_t id = 0; id < 10; id++)
+        ask(id, FAKE_ECHO);
+    for (uint16_t id = 0; id < 10; id++)
+        expect(id);
+}
+END_TEST
+
+START_TEST(a_full_socket_keeps_replies_and_stops_reading_until_it_takes_them)
+{
+    listen_at("127.0.0.1");
+    refusals[0] = EAGAIN;
+    for (uint16_t id = 0; id < 100; id++)
+        ask(id, FAKE_ECHO);
+    fake_turns(1);
+    ck_assert_uint_eq(fakedesk.n_seen, 64); /* the other 36 stay with the kernel */
+    ck_assert_uint_eq(counts().sent, 0);
+    for (uint16_t id = 0; id < 100; id++)
+        expect(id);
+    ck_assert_uint_eq(counts().unsent, 0);
+}
+END_TEST
+
+START_TEST(a_full_socket_keeps_a_batch_of_later_replies_and_counts_the_rest)
+{
+    listen_at("127.0.0.1");
+    for (uint16_t id = 0; id < 80; id++)
+        ask(id, FAKE_LATER);
+    fake_turns(2);
+    refusals[0] = EAGAIN;
+    for (size_t i = 0; i < 80; i++)
+        fake_reply(i, 20);
+    ck_assert_uint_eq(counts().unsent, 16);
+    for (uint16_t id = 0; id < 64; id++)
+        expect(id);
+    ask(81, FAKE_ECHO);
+    expect(81);
+}
+END_TEST
+
+START_TEST(a_stopped_listener_reads_nothing_and_still_replies)
+{
+    listen_at("127.0.0.1");
+    ask(1, FAKE_LATER);
+    fake_turns(2);
+    udp_stop(udp);
+    ask(2, FAKE_ECHO);
+    expect_nothing();
+    fake_reply(0, 20);
+    expect(1);
+    ck_assert_uint_eq(fakedesk.n_seen, 1);
+}
+END_TEST
+
+START_TEST(a_listener_stopped_while_full_does_not_read_when_it_is_empty_again)
+{
+    listen_at("127.0.0.1");
+    refusals[0] = EAGAIN;
+    ask(1, FAKE_ECHO);
+    fake_turns(1);
+    udp_stop(udp);
+    ask(2, FAKE_ECHO);
+    expect(1);
+    expect_nothing();
+}
+END_TEST
+
+START_TEST(closing_sends_what_is_queued)
+{
+    listen_at("127.0.0.1");
+    ask(1, FAKE_LATER);
+    fake_turns(2);
+    fake_reply(0, 20);
+    udp_close(udp);
+    udp = NULL;
+    expect(1);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("udp");
+    TCase *replies = tcase_create("questions and replies");
+    TCase *addresses = tcase_create("addresses");
+    TCase *trouble = tcase_create("a socket in trouble");
+    tcase_add_checked_fixture(replies, setup, teardown);
+    tcase_add_checked_fixture(addresses, setup, teardown);
+    tcase_add_checked_fixture(trouble, setup, teardown);
+    tcase_add_test(replies, two_hundred_datagrams_at_once_are_all_answered_in_order);
+    tcase_add_test(replies, more_than_an_event_takes_waits_for_the_next_turn_and_is_not_lost);
+    tcase_add_test(replies, what_the_desk_drops_leaves_no_hole_in_the_batch);
+    tcase_add_test(replies, later_replies_leave_in_one_call_at_the_end_of_the_turn);
+    tcase_add_test(replies, a_reply_from_inside_the_desk_does_not_disturb_the_one_being_written);
+    tcase_add_test(replies, what_is_dropped_later_sends_nothing);
+    tcase_add_test(replies, the_largest_reply_goes_out_whole_and_a_larger_one_not_at_all);
+    tcase_add_test(replies, a_datagram_beyond_any_question_is_seen_as_its_header);
+    tcase_add_test(replies, chatter_ports_are_not_even_shown_to_the_desk);
+    tcase_add_test(addresses, a_wildcard_listener_replies_from_the_address_that_was_asked);
+    tcase_add_test(addresses, an_ipv6_wildcard_listener_does_too);
+    tcase_add_test(addresses, a_listener_at_one_address_knows_it_without_being_told);
+    tcase_add_test(addresses, both_families_share_a_port);
+    tcase_add_test(addresses, two_listeners_on_one_port_fail);
+    tcase_add_test(addresses, an_address_of_nobody_fails);
+    tcase_add_test(trouble, one_datagram_that_cannot_be_sent_costs_only_itself);
+    tcase_add_test(trouble, interruptions_and_news_of_clients_that_have_gone_cost_nothing);
+    tcase_add_test(trouble, a_client_that_has_gone_disturbs_no_other);
+    tcase_add_test(trouble, a_full_socket_keeps_replies_and_stops_reading_until_it_takes_them);
+    tcase_add_test(trouble, a_full_socket_keeps_a_batch_of_later_replies_and_counts_the_rest);
+    tcase_add_test(trouble, a_stopped_listener_reads_nothing_and_still_replies);
+    tcase_add_test(trouble, a_listener_stopped_while_full_does_not_read_when_it_is_empty_again);
+    tcase_add_test(trouble, closing_sends_what_is_queued);
+    suite_add_tcase(suite, replies);
+    suite_add_tcase(suite, addresses);
+    suite_add_tcase(suite, trouble);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
