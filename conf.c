@@ -57,7 +57,7 @@ static const struct row table[] = {
     {.shown = {.name = "forward",
          .argument = "[SERVER]",
          .group = "Modes",
-         .help = "forward questions to SERVER, or to the servers of -resolv-file",
+         .help = "ask SERVER, or those of -resolv-file",
          .manual = "Ask SERVER what neither the overrides nor the cache can answer. It is an "
                    "IP address and a port if that is not 53: 9.9.9.9, 9.9.9.9:5353, "
                    "9.9.9.9@5353, 2620:fe::fe or [2620:fe::fe]:53. Of several servers the one "
@@ -115,7 +115,7 @@ static const struct row table[] = {
          .argument = "NET",
          .fallback = "loopback and private networks",
          .group = "Listening",
-         .help = "answer clients in NET only",
+         .help = "answer NET only",
          .manual = "Answer clients whose address lies in NET: a network such as 192.168.0.0/16 "
                    "or fd00::/8, or one address. Others get no reply. Once this option is "
                    "given only what is named is allowed; name 127.0.0.0/8 and ::1 too where "
@@ -131,7 +131,7 @@ static const struct row table[] = {
          .argument = "SECONDS",
          .fallback = "2s",
          .group = "Prediction",
-         .help = "how long after a question others count as its followers; implies -predict",
+         .help = "time for followers; implies -predict",
          .manual = "For how long after a question others count as its followers. A longer window "
                    "finds more of them and more that have nothing to do with it. Implies -predict, "
                    "unless that is set to no in the same place.",
@@ -144,7 +144,7 @@ static const struct row table[] = {
          .argument = "N",
          .fallback = "2",
          .group = "Prediction",
-         .help = "ask for followers with at least this score",
+         .help = "score from which followers are asked for",
          .manual = "Ask for followers whose score is N or more. When a question's window closes, "
                    "each follower seen in it gains 1, and each known one that was not seen loses "
                    "1; at 0 it is forgotten. It loses nothing where dnsd's own copy of its answer "
@@ -159,7 +159,7 @@ static const struct row table[] = {
          .argument = "PERCENT",
          .fallback = "0%",
          .group = "Prediction",
-         .help = "and seen in at least this share of windows",
+         .help = "and share of windows that saw them",
          .manual = "Besides the score, ask only for followers that were seen in at least this "
                    "share of the question's windows. 0% asks by score alone.",
          .expected = "a percentage from 0% to 100%, such as 75%"},
@@ -170,7 +170,7 @@ static const struct row table[] = {
          .argument = "client|global",
          .fallback = "client",
          .group = "Prediction",
-         .help = "whether clients' questions are told apart",
+         .help = "one sequence a client, or one of all",
          .manual = "With client, only questions of the same client address can follow each other. "
                    "With global, the questions of all clients are one sequence. Scores are common "
                    "to all clients either way.",
@@ -193,7 +193,7 @@ static const struct row table[] = {
          .argument = "N",
          .fallback = "2",
          .group = "Prediction",
-         .help = "clients that must have shown a follower before all profit",
+         .help = "clients who must show it before all profit",
          .manual = "How many clients must have shown that one question follows another before "
                    "it serves clients other than those who showed it. With 1 everybody profits "
                    "at once, also from what a client made up. All addresses of an IPv6 /64 are "
@@ -207,7 +207,7 @@ static const struct row table[] = {
          .argument = "PERCENT",
          .fallback = "10%",
          .group = "Prediction",
-         .help = "wasted questions upstream, as a share of the clients' questions; 0 for no limit",
+         .help = "questions it may waste; 0: no limit",
          .manual = "How many questions prediction may waste for every hundred that clients "
                    "alone would have caused upstream. One that a client then asks too costs "
                    "nothing, and up to 256 may be wasted before any was earned. 0% sets no "
@@ -220,7 +220,7 @@ static const struct row table[] = {
          .argument = "hold|strict",
          .fallback = "hold",
          .group = "Prediction",
-         .help = "what becomes of predicted answers with TTL 0",
+         .help = "early answers with TTL 0",
          .manual = "An answer with TTL 0 may serve only the question that is being asked (RFC "
                    "1035 section 3.2.1). With hold, one that was asked for ahead waits for its "
                    "client: for the length of the window, 2 seconds at most, and for one question. "
@@ -233,7 +233,7 @@ static const struct row table[] = {
          .argument = "default|seed",
          .fallback = "default",
          .group = "Prediction",
-         .help = "seed: the plain rules of 2007, for experiments",
+         .help = "seed: those of 2007",
          .manual = "With seed, prediction follows the plain rules it began with in 2007: a "
                    "window that did not see a follower always costs it 1, even where the "
                    "client's own cache may have hidden the question; a question that is "
@@ -299,7 +299,7 @@ static const struct row table[] = {
          .argument = "DURATION",
          .fallback = "1d",
          .group = "Cache",
-         .help = "how long expired answers are kept for want of better, 0 for none",
+         .help = "the longest an expired answer is kept",
          .manual = "How long after its end an answer is kept, to be given with a TTL of 30 seconds "
                    "when no server answers, or none within 1.8 seconds (RFC 8767). The default is "
                    "the lower end of what the RFC suggests, 1 to 3 days: it covers the outages "
@@ -314,7 +314,7 @@ static const struct row table[] = {
          .argument = "FILE",
          .fallback = "/etc/resolv.conf",
          .group = "Upstream",
-         .help = "take the servers from FILE where -forward names none",
+         .help = "where servers are listed",
          .manual = "Read and watch FILE for servers to forward to, where -forward names none. "
                    "Its form is told in resolv.conf(5). Beside systemd-resolved, "
                    "/run/systemd/resolve/resolv.conf has the servers that the network gave, "
@@ -325,7 +325,7 @@ static const struct row table[] = {
         .offset = FIELD(resolv_file)},
     {.shown = {.name = "trust-ad",
          .group = "Upstream",
-         .help = "pass on that a server has validated an answer",
+         .help = "pass on that a server has validated",
          .manual = "Pass the AD bit (authentic data) of the servers on to clients that ask for "
                    "it. Only for servers that validate DNSSEC and are reached by a way that "
                    "nobody can tamper with. Without it the bit is cleared. For the servers of "
@@ -347,7 +347,7 @@ static const struct row table[] = {
         .offset = FIELD(config)},
     {.shown = {.name = "check-config",
          .group = "Operation",
-         .help = "report the mistakes in options and files, and leave",
+         .help = "report mistakes, and leave",
          .manual = "Read options, configuration and overrides, report every mistake and leave: "
                    "with status 0 where there is none.",
          .command_line_only = true,
@@ -367,7 +367,7 @@ static const struct row table[] = {
     {.shown = {.name = "query-log",
          .argument = "FILE",
          .group = "Operation",
-         .help = "write a line for each question to FILE, - for standard output",
+         .help = "log each question to FILE, - for stdout",
          .manual = "Append a line for each question to FILE, whose mode is 0600 if it is new: "
                    "time, client, transport, name, type, where the answer came from, rcode, "
                    "bytes and milliseconds. A - is standard output. SIGHUP opens the file "

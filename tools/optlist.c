@@ -208,7 +208,7 @@ static void print_bash(void)
          "    COMPREPLY=()\n"
          "    if [[ $cur == = ]]; then # bash makes a word of it\n"
          "        cur='' after_equals=yes\n"
-         "    elif [[ $prev == = && COMP_CWORD -ge 2 ]]; then\n"
+         "    elif [[ $prev == = && $COMP_CWORD -ge 2 ]]; then\n"
          "        prev=${COMP_WORDS[COMP_CWORD - 2]} after_equals=yes\n"
          "    fi\n"
          "    case $prev in");

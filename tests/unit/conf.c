@@ -139,6 +139,18 @@ START_TEST(table_is_complete_and_fit_for_help_and_manual)
 }
 END_TEST
 
+/* -help has the option in 33 columns, then the phrase and the default. */
+START_TEST(a_line_of_help_fits_a_terminal)
+{
+    for (size_t i = 0; i < conf_n_rows(); i++) {
+        const struct conf_row *r = conf_row(i);
+        size_t left = strlen(r->name) + (r->argument != NULL ? strlen(r->argument) + 1 : 0) + 1;
+        size_t right = strlen(r->help) + (r->fallback != NULL ? strlen(r->fallback) + 3 : 0);
+        ck_assert_msg(left <= 30 && right <= 47, "%s: %zu and %zu", r->name, left, right);
+    }
+}
+END_TEST
+
 START_TEST(words_are_named_in_what_is_expected)
 {
     for (size_t i = 0; i < conf_n_rows(); i++) {
@@ -1294,6 +1306,7 @@ static void add_reading(Suite *s)
 {
     TCase *t = add_case(s, "forms");
     tcase_add_test(t, table_is_complete_and_fit_for_help_and_manual);
+    tcase_add_test(t, a_line_of_help_fits_a_terminal);
     tcase_add_test(t, words_are_named_in_what_is_expected);
     tcase_add_test(t, defaults_are_those_of_the_design);
     tcase_add_test(t, nothing_said_listens_at_loopback_only_and_has_no_mode);
