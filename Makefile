@@ -29,7 +29,7 @@ LIBS = -lev -lsodium -lzscanner -lsystemd
 
 # Unit tests: each program, and the modules that it links. The list measures the coupling.
 UNIT = addr rng wire cache predict poison special conf server resolvconf savefile log querylog \
-       turn udp
+       turn udp tcp
 UNIT_addr       = addr
 UNIT_rng        = rng
 UNIT_wire       = $(WIRE)

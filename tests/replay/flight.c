@@ -1,0 +1,725 @@
+/* flight.c: the life of a question upstream, on virtual time: coalescing, silence, other servers,
+ * TCP, forgeries, stale answers, failures. */
+#include "tests/replay/world.h"
+
+#include <check.h>
+#include <string.h>
+
+static struct world *w;
+
+static void setup(void)
+{
+    w = world_create();
+    world_start(w, 1);
+}
+
+static void teardown(void)
+{
+    world_free(w);
+}
+
+static void restart(size_t n_servers)
+{
+    world_free(w);
+    w = world_create();
+    world_start(w, n_servers);
+}
+
+static void silent(struct world *world, struct sent *s, void *ctx)
+{
+    (void)world;
+    (void)s;
+    (void)ctx;
+}
+
+/* ---- one question upstream at a time -----------------------------------------------------------
+ */
+
+START_TEST(twenty_clients_one_question)
+{
+    struct asked *a[20];
+    world_begin(w);
+    for (unsigned i = 0; i < 20; i++)
+        a[i] = world_ask_more(w, i, "new.example", WIRE_TYPE_A);
+    world_end(w);
+    world_run_for(w, 100);
+    ck_assert_uint_eq(w->n_sent, 1);
+    for (unsigned i = 0; i < 20; i++) {
+        ck_assert_uint_eq(asked_took(a[i]), 40);
+        ck_assert_uint_eq(asked_answers(a[i]), 1);
+    }
+}
+END_TEST
+
+START_TEST(second_question_is_from_the_cache)
+{
+    struct asked *first = world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    world_run_for(w, 1040);
+    struct asked *second = world_ask(w, 2, "A.eXample", WIRE_TYPE_A);
+    ck_assert_uint_eq(asked_took(first), 40);
+    ck_assert_uint_eq(asked_took(second), 0);
+    ck_assert_uint_eq(asked_ttl(first), 60);
+    ck_assert_uint_eq(asked_ttl(second), 59);
+    ck_assert_mem_eq(second->reply + 12, "\1A\7eXample", 10);
+    ck_assert_uint_eq(w->n_sent, 1);
+}
+END_TEST
+
+START_TEST(expired_is_asked_again)
+{
+    world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    world_run_for(w, 40 + 59999);
+    ck_assert_uint_eq(asked_took(world_ask(w, 1, "a.example", WIRE_TYPE_A)), 0);
+    world_run_for(w, 1);
+    struct asked *late = world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    world_run_for(w, 40);
+    ck_assert_uint_eq(asked_took(late), 40);
+    ck_assert_uint_eq(w->n_sent, 2);
+}
+END_TEST
+
+START_TEST(do_and_cd_are_other_questions)
+{
+    uint8_t msg[WIRE_QUERY_MAX];
+    struct client c = world_client(w, 1, CLIENT_UDP);
+    world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    world_ask_raw(w, &c, msg,
+        world_question(msg, 7, "a.example", WIRE_TYPE_A, WIRE_CLASS_IN, WIRE_RD, 1232, true));
+    world_ask_raw(w, &c, msg,
+        world_question(
+            msg, 8, "a.example", WIRE_TYPE_A, WIRE_CLASS_IN, WIRE_RD | WIRE_CD, 1232, false));
+    world_run_for(w, 50);
+    ck_assert_uint_eq(w->n_sent, 3);
+    ck_assert_uint_eq(w->sent[2]->msg[3] & WIRE_CD, WIRE_CD);
+    ck_assert_uint_eq(w->sent[0]->msg[3] & WIRE_CD, 0);
+}
+END_TEST
+
+START_TEST(repeat_of_a_client_waits_once_and_nudges_once)
+{
+    uint8_t msg[WIRE_QUERY_MAX];
+    struct client c = world_client(w, 1, CLIENT_UDP);
+    w->server = silent;
+    size_t len =
+        world_question(msg, 7, "a.example", WIRE_TYPE_A, WIRE_CLASS_IN, WIRE_RD, 1232, false);
+    world_ask_raw(w, &c, msg, len);
+    struct asked *again = world_ask_raw(w, &c, msg, len);
+    struct asked *third = world_ask_raw(w, &c, msg, len);
+    ck_assert_uint_eq(w->n_sent, 2);
+    ck_assert(again->dropped && third->dropped);
+    ck_assert_uint_eq(query_waiting(core_desk(w->core)), 1);
+    world_run_for(w, 5000);
+    ck_assert_uint_eq(w->n_sent, FLIGHT_UDP_MAX);
+    ck_assert_uint_eq(asked_rcode(&w->asked[0]), WIRE_SERVFAIL);
+}
+END_TEST
+
+/* ---- silence -----------------------------------------------------------------------------------
+ */
+
+START_TEST(silence_is_servfail_before_the_stub_gives_up)
+{
+    w->server = silent;
+    struct asked *a = world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    world_run_for(w, 10000);
+    ck_assert_uint_eq(asked_took(a), FLIGHT_LIFE_MS);
+    ck_assert_uint_eq(asked_rcode(a), WIRE_SERVFAIL);
+    ck_assert_uint_eq(w->n_sent, 3);
+    ck_assert_uint_eq(sent_over(w, UPSTREAM_TCP), 0);
+    for (size_t i = 0; i < w->n_sent; i++)
+        ck_assert(!w->sent[i]->open);
+}
+END_TEST
+
+START_TEST(failure_is_remembered_longer_each_time)
+{
+    static const uint64_t holds_ms[] = {1000, 2000, 4000, 8000, 16000, 30000, 30000};
+    w->server = silent;
+    for (size_t i = 0; i < sizeof holds_ms / sizeof holds_ms[0]; i++) {
+        world_ask(w, 1, "a.example", WIRE_TYPE_A);
+        world_run_for(w, FLIGHT_LIFE_MS + holds_ms[i] - 1);
+        size_t sent = w->n_sent;
+        struct asked *held = world_ask(w, 2, "a.example", WIRE_TYPE_A);
+        ck_assert_uint_eq(asked_took(held), 0);
+        ck_assert_uint_eq(asked_rcode(held), WIRE_SERVFAIL);
+        ck_assert_uint_eq(w->n_sent, sent);
+        world_run_for(w, 1);
+    }
+}
+END_TEST
+
+static void only_second(struct world *world, struct sent *s, void *ctx)
+{
+    (void)world;
+    (void)ctx;
+    if (s->server.ip[15] == 2)
+        world_answer(s);
+}
+
+START_TEST(second_server_answers_for_a_silent_first)
+{
+    restart(2);
+    w->server = only_second;
+    struct asked *a = world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    world_run_for(w, 2000);
+    ck_assert_uint_eq(asked_rcode(a), WIRE_NOERROR);
+    ck_assert_uint_eq(asked_took(a), 640);
+    size_t before = sent_to(w, 1);
+    for (int i = 0; i < 20; i++) {
+        char name[] = "x.example";
+        name[0] = (char)('a' + i);
+        world_ask(w, 1, name, WIRE_TYPE_AAAA);
+        world_run_for(w, 100);
+    }
+    ck_assert_uint_eq(sent_to(w, 1), before); /* the one that answers is asked first from now on */
+}
+END_TEST
+
+static void late(struct world *world, struct sent *s, void *ctx)
+{
+    (void)world;
+    if (world->n_sent == 1)
+        world_answer_after(s, *(uint64_t *)ctx);
+}
+
+START_TEST(late_answer_to_the_first_message_counts)
+{
+    uint64_t delays_ms[] = {700, 1500, 1850, 4400};
+    for (size_t i = 0; i < 4; i++) {
+        restart(1);
+        w->server = late;
+        w->server_ctx = &delays_ms[i];
+        struct asked *a = world_ask(w, 1, "a.example", WIRE_TYPE_A);
+        world_run_for(w, 6000);
+        ck_assert_uint_eq(asked_took(a), delays_ms[i]);
+        ck_assert_uint_eq(asked_rcode(a), WIRE_NOERROR);
+        ck_assert(asked_truncated(a) == (delays_ms[i] > QUERY_LATE_MS));
+        ck_assert_uint_eq(asked_answers(a), delays_ms[i] <= QUERY_LATE_MS);
+        ck_assert_uint_le(w->n_sent, 3);
+    }
+}
+END_TEST
+
+START_TEST(at_most_two_messages_may_be_answered)
+{
+    w->server = silent;
+    world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    world_run_for(w, 4000);
+    ck_assert_uint_eq(w->n_sent, 3);
+    ck_assert(w->sent[0]->open && !w->sent[1]->open && w->sent[2]->open);
+}
+END_TEST
+
+static void refusing(struct world *world, struct sent *s, void *ctx)
+{
+    (void)world;
+    (void)ctx;
+    world_plan(s, 1, UPSTREAM_REFUSED, NULL, 0);
+}
+
+START_TEST(nobody_there_is_told_soon)
+{
+    w->server = refusing;
+    struct asked *a = world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    world_run_for(w, 5000);
+    ck_assert_uint_eq(asked_rcode(a), WIRE_SERVFAIL);
+    ck_assert_uint_lt(asked_took(a), 1000);
+    ck_assert_uint_eq(w->n_sent, 3);
+}
+END_TEST
+
+START_TEST(no_server_at_all_is_servfail_at_once)
+{
+    restart(0);
+    struct asked *a = world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    ck_assert_uint_eq(asked_took(a), 0);
+    ck_assert_uint_eq(asked_rcode(a), WIRE_SERVFAIL);
+}
+END_TEST
+
+/* ---- errors ------------------------------------------------------------------------------------
+ */
+
+static void first_refuses(struct world *world, struct sent *s, void *ctx)
+{
+    (void)world;
+    if (s->server.ip[15] == 1)
+        world_answer_rcode(s, *(uint16_t *)ctx);
+    else
+        world_answer(s);
+}
+
+START_TEST(error_of_one_server_asks_the_next)
+{
+    uint16_t rcodes[] = {WIRE_SERVFAIL, WIRE_REFUSED, WIRE_NOTIMP};
+    for (size_t i = 0; i < 3; i++) {
+        restart(2);
+        w->server = first_refuses;
+        w->server_ctx = &rcodes[i];
+        struct asked *a = world_ask(w, 1, "a.example", WIRE_TYPE_A);
+        world_run_for(w, 1000);
+        ck_assert_uint_eq(asked_rcode(a), WIRE_NOERROR);
+        ck_assert_uint_le(w->n_sent, 3);
+    }
+}
+END_TEST
+
+START_TEST(error_of_the_only_server_is_passed_on)
+{
+    uint16_t refused = WIRE_REFUSED;
+    w->server = first_refuses;
+    w->server_ctx = &refused;
+    struct asked *a = world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    world_run_for(w, 1000);
+    ck_assert_uint_eq(asked_took(a), 40);
+    ck_assert_uint_eq(asked_rcode(a), WIRE_REFUSED);
+    ck_assert_uint_eq(w->n_sent, 1);
+}
+END_TEST
+
+static bool has_opt(const struct sent *s)
+{
+    return s->msg[11] == 1;
+}
+
+static void no_edns(struct world *world, struct sent *s, void *ctx)
+{
+    (void)world;
+    (void)ctx;
+    uint8_t out[WIRE_MESSAGE_MAX];
+    if (!has_opt(s)) {
+        world_answer(s);
+        return;
+    }
+    memset(out, 0, WIRE_HEADER_LEN);
+    memcpy(out, s->msg, 2);
+    out[2] = 0x80;
+    out[3] = WIRE_FORMERR;
+    world_plan(s, 10, UPSTREAM_REPLY, out, WIRE_HEADER_LEN);
+}
+
+START_TEST(server_without_edns_is_asked_without)
+{
+    w->server = no_edns;
+    struct asked *a = world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    world_run_for(w, 200);
+    ck_assert_uint_eq(asked_took(a), 50);
+    ck_assert_uint_eq(w->n_sent, 2);
+    world_ask(w, 1, "b.example", WIRE_TYPE_A);
+    world_run_for(w, 200);
+    ck_assert_uint_eq(w->n_sent, 3);
+    ck_assert(!has_opt(w->sent[2]));
+}
+END_TEST
+
+/* ---- TCP ---------------------------------------------------------------------------------------
+ */
+
+static void truncating(struct world *world, struct sent *s, void *ctx)
+{
+    (void)world;
+    uint8_t out[WIRE_MESSAGE_MAX];
+    bool for_ever = ctx != NULL;
+    if (s->transport == UPSTREAM_TCP && !for_ever)
+        world_answer(s);
+    else
+        world_plan(s, 40, UPSTREAM_REPLY, out, world_reply_start(s, WIRE_TC, out));
+}
+
+START_TEST(truncated_goes_to_tcp_once_and_is_cached)
+{
+    w->server = truncating;
+    struct asked *a = world_ask(w, 1, "big.example", WIRE_TYPE_A);
+    world_run_for(w, 200);
+    ck_assert_uint_eq(asked_took(a), 80);
+    ck_assert_uint_eq(asked_answers(a), 1);
+    ck_assert_uint_eq(sent_over(w, UPSTREAM_UDP), 1);
+    ck_assert_uint_eq(sent_over(w, UPSTREAM_TCP), 1);
+    ck_assert_uint_eq(asked_took(world_ask(w, 2, "big.example", WIRE_TYPE_A)), 0);
+}
+END_TEST
+
+START_TEST(truncated_for_ever_ends)
+{
+    w->server = truncating;
+    w->server_ctx = w;
+    struct asked *a = world_ask(w, 1, "big.example", WIRE_TYPE_A);
+    world_run_for(w, 6000);
+    ck_assert_uint_eq(asked_rcode(a), WIRE_SERVFAIL);
+    ck_assert_uint_le(sent_over(w, UPSTREAM_UDP), 3);
+    ck_assert_uint_eq(sent_over(w, UPSTREAM_TCP), 1);
+}
+END_TEST
+
+static void guessed_ids(struct world *world, struct sent *s, void *ctx)
+{
+    bool tcp_refused = ctx != NULL;
+    (void)world;
+    if (s->transport == UPSTREAM_TCP && tcp_refused) {
+        world_plan(s, 60, UPSTREAM_REFUSED, NULL, 0);
+        return;
+    }
+    if (s->transport == UPSTREAM_UDP)
+        world_plan(s, 1, UPSTREAM_SUSPECT, NULL, 0);
+    world_answer_after(s, s->transport == UPSTREAM_TCP ? 60 : 10);
+}
+
+START_TEST(guessed_ids_lead_to_tcp)
+{
+    w->server = guessed_ids;
+    struct asked *a = world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    world_run_for(w, 200);
+    ck_assert_uint_eq(asked_took(a), 61); /* not the 10 ms of the UDP reply */
+    ck_assert_uint_eq(sent_over(w, UPSTREAM_TCP), 1);
+}
+END_TEST
+
+START_TEST(udp_answer_counts_once_tcp_is_refused)
+{
+    w->server = guessed_ids;
+    w->server_ctx = w;
+    struct asked *a = world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    world_run_for(w, 200);
+    ck_assert_uint_eq(asked_took(a), 61);
+    ck_assert_uint_eq(asked_answers(a), 1);
+    struct server_state state;
+    ck_assert_int_eq(servers_state(core_servers(w->core), 0, w->now_ms, &state), 0);
+    ck_assert(!state.left_alone);
+}
+END_TEST
+
+static void loses_case(struct world *world, struct sent *s, void *ctx)
+{
+    (void)world;
+    uint8_t out[WIRE_MESSAGE_MAX];
+    static const uint8_t ip[4] = {192, 0, 2, 1};
+    if (s->transport == UPSTREAM_TCP && ctx != NULL) {
+        world_plan(s, 5, UPSTREAM_REFUSED, NULL, 0);
+        return;
+    }
+    size_t len = world_reply_start(s, 0, out);
+    wire_name_lower(out + 12, len - 16, out + 12);
+    len = world_add(out, len, 0, s->name, WIRE_TYPE_A, 60, ip, 4);
+    world_plan(s, 10, UPSTREAM_REPLY, out, len);
+}
+
+START_TEST(lost_case_is_proven_over_tcp_and_remembered)
+{
+    w->server = loses_case;
+    struct asked *a = world_ask(w, 1, "mixed.case.example", WIRE_TYPE_A);
+    world_run_for(w, 1000);
+    ck_assert_uint_eq(asked_took(a), 20);
+    ck_assert_uint_eq(sent_over(w, UPSTREAM_TCP), 1);
+    struct asked *b = world_ask(w, 1, "other.case.example", WIRE_TYPE_A);
+    world_run_for(w, 1000);
+    ck_assert_uint_eq(asked_took(b), 10);
+    ck_assert_uint_eq(sent_over(w, UPSTREAM_TCP), 1);
+}
+END_TEST
+
+START_TEST(lost_case_without_tcp_is_asked_in_small_letters)
+{
+    w->server = loses_case;
+    w->server_ctx = w;
+    struct asked *a = world_ask(w, 1, "mixed.case.example", WIRE_TYPE_A);
+    world_run_for(w, 4000);
+    ck_assert_uint_eq(asked_answers(a), 1);
+    ck_assert_uint_lt(asked_took(a), 1000);
+}
+END_TEST
+
+START_TEST(name_is_sent_in_mixed_case)
+{
+    bool capital = false, small = false;
+    world_ask(w, 1, "abcdefghijklmnopqrstuvwxyz.example", WIRE_TYPE_A);
+    for (size_t i = 13; i < 13 + 26; i++) {
+        capital |= w->sent[0]->msg[i] >= 'A' && w->sent[0]->msg[i] <= 'Z';
+        small |= w->sent[0]->msg[i] >= 'a' && w->sent[0]->msg[i] <= 'z';
+    }
+    ck_assert(capital && small);
+}
+END_TEST
+
+/* ---- replies that do not count ------------------------------------------------------------------
+ */
+
+static void junk_then_right(struct world *world, struct sent *s, void *ctx)
+{
+    (void)world;
+    uint8_t out[WIRE_MESSAGE_MAX];
+    size_t question_end = world_reply_start(s, 0, out);
+    size_t len = question_end;
+    switch (*(int *)ctx) {
+    case 0: /* wrong ID */
+        out[1] ^= 1;
+        break;
+    case 1: /* a query */
+        out[2] &= 0x7f;
+        break;
+    case 2: /* another opcode */
+        out[2] |= 0x20;
+        break;
+    case 3: /* no question */
+        out[5] = 0;
+        len = 12;
+        break;
+    case 4: /* two questions */
+        out[5] = 2;
+        break;
+    case 5: /* another name */
+        out[13] ^= 3;
+        break;
+    case 6: /* another type */
+        out[len - 3] ^= 2;
+        break;
+    case 7: /* another class */
+        out[len - 1] ^= 2;
+        break;
+    case 8: /* cut short in a record */
+        out[7] = 1;
+        out[len++] = 0;
+        break;
+    case 9: /* counts too large */
+        out[6] = 0xff;
+        break;
+    case 10: /* a pointer to itself */
+        out[7] = 1;
+        out[len] = 0xc0;
+        out[len + 1] = (uint8_t)len;
+        memset(out + len + 2, 0, 10);
+        len += 12;
+        break;
+    case 11: /* five bytes */
+        len = 5;
+        break;
+    case 12: /* nothing */
+        len = 0;
+        break;
+    default: /* RDLENGTH beyond the end */
+        out[7] = 1;
+        memcpy(out + len, "\300\014\0\1\0\1\0\0\0\1\0\5\1\2\3\4", 16);
+        len += 16;
+    }
+    world_plan(s, 10, UPSTREAM_REPLY, out, len);
+    world_answer_after(s, 50);
+}
+
+START_TEST(what_is_not_the_reply_is_thrown_away)
+{
+    for (int kind = 0; kind <= 13; kind++) {
+        restart(1);
+        w->server = junk_then_right;
+        w->server_ctx = &kind;
+        struct asked *a = world_ask(w, 1, "abc.example", WIRE_TYPE_A);
+        world_run_for(w, 1000);
+        ck_assert_msg(a->answered, "kind %d", kind);
+        ck_assert_uint_eq(asked_took(a), 50);
+        ck_assert_uint_eq(asked_answers(a), 1);
+        ck_assert_uint_eq(w->n_sent, 1);
+    }
+}
+END_TEST
+
+/* ---- stale --------------------------------------------------------------------------------------
+ */
+
+static void fill_then_silence(void)
+{
+    world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    world_run_for(w, 70000);
+    w->server = silent;
+}
+
+START_TEST(stale_after_1800_ms_while_the_flight_goes_on)
+{
+    fill_then_silence();
+    struct asked *a = world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    world_run_for(w, 2000);
+    ck_assert_uint_eq(asked_took(a), FLIGHT_STALE_MS);
+    ck_assert_uint_eq(asked_ttl(a), QUERY_STALE_TTL_S);
+    struct flight_counts n;
+    flight_count(core_flights(w->core), &n);
+    ck_assert_uint_eq(n.under_way, 1);
+    world_run_for(w, 4000);
+    flight_count(core_flights(w->core), &n);
+    ck_assert_uint_eq(n.under_way, 0);
+}
+END_TEST
+
+START_TEST(stale_at_once_while_asking_would_only_fail_again)
+{
+    fill_then_silence();
+    world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    world_run_for(w, 6000);
+    size_t sent = w->n_sent;
+    struct asked *a = world_ask(w, 2, "a.example", WIRE_TYPE_A);
+    ck_assert_uint_eq(asked_took(a), 0);
+    ck_assert_uint_eq(asked_ttl(a), 30);
+    ck_assert_uint_eq(w->n_sent, sent);
+    world_run_for(w, 30000);
+    world_ask(w, 2, "a.example", WIRE_TYPE_A);
+    ck_assert_uint_gt(w->n_sent, sent);
+}
+END_TEST
+
+START_TEST(stale_when_the_server_only_says_servfail)
+{
+    uint16_t servfail = WIRE_SERVFAIL;
+    fill_then_silence();
+    w->server = first_refuses;
+    w->server_ctx = &servfail;
+    struct asked *a = world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    world_run_for(w, 100);
+    ck_assert_uint_eq(asked_took(a), 40);
+    ck_assert_uint_eq(asked_rcode(a), WIRE_NOERROR);
+    ck_assert_uint_eq(asked_ttl(a), 30);
+}
+END_TEST
+
+static void says_nxdomain(struct world *world, struct sent *s, void *ctx)
+{
+    (void)world;
+    (void)ctx;
+    uint8_t out[WIRE_MESSAGE_MAX];
+    size_t len = world_reply_start(s, WIRE_NXDOMAIN, out);
+    len = world_add_soa(out, len, "example", 300, 120);
+    world_plan(s, 40, UPSTREAM_REPLY, out, len);
+}
+
+START_TEST(nxdomain_replaces_the_stale_answer_at_once)
+{
+    fill_then_silence();
+    w->server = says_nxdomain;
+    struct asked *a = world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    world_run_for(w, 100);
+    ck_assert_uint_eq(asked_rcode(a), WIRE_NXDOMAIN);
+    w->server = silent;
+    world_run_for(w, 119 * 1000);
+    ck_assert_uint_eq(asked_took(world_ask(w, 1, "a.example", WIRE_TYPE_A)), 0);
+    world_run_for(w, 2000);
+    struct asked *b = world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    world_run_for(w, 5000);
+    ck_assert_uint_eq(asked_rcode(b), WIRE_NXDOMAIN);
+}
+END_TEST
+
+START_TEST(without_stale_ttl_there_is_none)
+{
+    world_free(w);
+    w = world_create();
+    w->conf.flight.stale_ms = 0;
+    world_start(w, 1);
+    fill_then_silence();
+    struct asked *a = world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    world_run_for(w, 6000);
+    ck_assert_uint_eq(asked_rcode(a), WIRE_SERVFAIL);
+}
+END_TEST
+
+/* ---- what is not cached
+ * -------------------------------------------------------------------------- */
+
+static void no_soa(struct world *world, struct sent *s, void *ctx)
+{
+    (void)world;
+    (void)ctx;
+    uint8_t out[WIRE_MESSAGE_MAX];
+    world_plan(s, 40, UPSTREAM_REPLY, out, world_reply_start(s, WIRE_NXDOMAIN, out));
+}
+
+START_TEST(negative_without_soa_is_passed_on_and_not_cached)
+{
+    w->server = no_soa;
+    struct asked *a = world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    world_run_for(w, 100);
+    ck_assert_uint_eq(asked_rcode(a), WIRE_NXDOMAIN);
+    world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    world_run_for(w, 100);
+    ck_assert_uint_eq(w->n_sent, 2);
+}
+END_TEST
+
+START_TEST(ttl_zero_is_for_those_who_wait_only)
+{
+    w->ttl_s = 0;
+    world_begin(w);
+    struct asked *a = world_ask_more(w, 1, "a.example", WIRE_TYPE_A);
+    struct asked *b = world_ask_more(w, 2, "a.example", WIRE_TYPE_A);
+    world_end(w);
+    world_run_for(w, 40);
+    ck_assert_uint_eq(asked_took(a), 40);
+    ck_assert_uint_eq(asked_took(b), 40);
+    world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    ck_assert_uint_eq(w->n_sent, 2);
+}
+END_TEST
+
+/* ---- limits
+ * -------------------------------------------------------------------------------------- */
+
+START_TEST(one_client_may_wait_for_a_thousand)
+{
+    char name[32];
+    w->server = silent;
+    for (unsigned i = 0; i < QUERY_PER_CLIENT + 5; i++) {
+        memcpy(name, "n0000.example", 14);
+        for (unsigned k = 0, v = i; k < 4; k++, v /= 10)
+            name[4 - k] = (char)('0' + v % 10);
+        world_ask(w, 1, name, WIRE_TYPE_A);
+    }
+    ck_assert_uint_eq(query_waiting(core_desk(w->core)), QUERY_PER_CLIENT);
+    struct asked *other = world_ask(w, 2, "n0001.example", WIRE_TYPE_A);
+    ck_assert(!other->dropped);
+    world_run_for(w, 5000);
+    ck_assert_uint_eq(query_waiting(core_desk(w->core)), 0);
+}
+END_TEST
+
+static void add_tests(TCase *t)
+{
+    tcase_add_test(t, twenty_clients_one_question);
+    tcase_add_test(t, second_question_is_from_the_cache);
+    tcase_add_test(t, expired_is_asked_again);
+    tcase_add_test(t, do_and_cd_are_other_questions);
+    tcase_add_test(t, repeat_of_a_client_waits_once_and_nudges_once);
+    tcase_add_test(t, silence_is_servfail_before_the_stub_gives_up);
+    tcase_add_test(t, failure_is_remembered_longer_each_time);
+    tcase_add_test(t, second_server_answers_for_a_silent_first);
+    tcase_add_test(t, late_answer_to_the_first_message_counts);
+    tcase_add_test(t, at_most_two_messages_may_be_answered);
+    tcase_add_test(t, nobody_there_is_told_soon);
+    tcase_add_test(t, no_server_at_all_is_servfail_at_once);
+    tcase_add_test(t, error_of_one_server_asks_the_next);
+    tcase_add_test(t, error_of_the_only_server_is_passed_on);
+    tcase_add_test(t, server_without_edns_is_asked_without);
+    tcase_add_test(t, truncated_goes_to_tcp_once_and_is_cached);
+    tcase_add_test(t, truncated_for_ever_ends);
+    tcase_add_test(t, guessed_ids_lead_to_tcp);
+    tcase_add_test(t, udp_answer_counts_once_tcp_is_refused);
+    tcase_add_test(t, lost_case_is_proven_over_tcp_and_remembered);
+    tcase_add_test(t, lost_case_without_tcp_is_asked_in_small_letters);
+    tcase_add_test(t, name_is_sent_in_mixed_case);
+    tcase_add_test(t, what_is_not_the_reply_is_thrown_away);
+    tcase_add_test(t, stale_after_1800_ms_while_the_flight_goes_on);
+    tcase_add_test(t, stale_at_once_while_asking_would_only_fail_again);
+    tcase_add_test(t, stale_when_the_server_only_says_servfail);
+    tcase_add_test(t, nxdomain_replaces_the_stale_answer_at_once);
+    tcase_add_test(t, without_stale_ttl_there_is_none);
+    tcase_add_test(t, negative_without_soa_is_passed_on_and_not_cached);
+    tcase_add_test(t, ttl_zero_is_for_those_who_wait_only);
+    tcase_add_test(t, one_client_may_wait_for_a_thousand);
+}
+
+int main(void)
+{
+    Suite *s = suite_create("replay/flight");
+    TCase *t = tcase_create("flight");
+    tcase_add_checked_fixture(t, setup, teardown);
+    add_tests(t);
+    suite_add_tcase(s, t);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_NORMAL);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed != 0;
+}
