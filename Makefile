@@ -28,8 +28,8 @@ DNSD = dnsd $(PURE) $(NET) $(OPS)
 LIBS = -lev -lsodium -lzscanner -lsystemd
 
 # Unit tests: each program, and the modules that it links. The list measures the coupling.
-UNIT = addr rng wire cache predict poison special conf server resolvconf savefile log querylog \
-       turn udp tcp
+UNIT = addr rng wire cache predict poison special conf server resolvconf savefile log querylog stats privilege \
+       turn udp tcp exchange
 UNIT_addr       = addr
 UNIT_rng        = rng
 UNIT_wire       = $(WIRE)
@@ -43,9 +43,12 @@ UNIT_resolvconf = net/resolvconf addr
 UNIT_savefile   = ops/savefile
 UNIT_log        = ops/log
 UNIT_querylog   = ops/querylog ops/log $(WIRE) addr
+UNIT_stats      = ops/stats wire_name addr
+UNIT_privilege  = ops/privilege ops/log
 UNIT_turn       = net/turn net/clock
 UNIT_udp        = net/udp net/turn net/sockaddr addr ops/log tests/unit/fakedesk
 UNIT_tcp        = net/tcp net/turn net/sockaddr addr $(WIRE) ops/log tests/unit/fakedesk
+UNIT_exchange   = net/exchange net/exchange_udp net/exchange_tcp net/turn net/sockaddr addr rng $(WIRE)
 CHECK_LIBS = -lcheck -lsubunit -lm -lrt -lpthread -lsodium -lzscanner -lev
 
 all: $(BUILD)/dnsd
