@@ -125,8 +125,7 @@ static struct connection *connection_for(
 {
     struct connection *c, *best = NULL;
     unsigned n = 0;
-    DL_FOREACH(x->connections, c)
-    {
+    for (c = x->connections; c != NULL; c = c->next) {
         if (c->retired || !addr_equal(&c->server, server))
             continue;
         if (must_be_new && c->state == CONNECTED)
@@ -409,9 +408,9 @@ static void look_after(struct connection *c)
 static struct connection *first_to_do(const struct exchange_tcp *x)
 {
     struct connection *c;
-    DL_FOREACH(x->connections, c)
-    if (c->to_do)
-        return c;
+    for (c = x->connections; c != NULL; c = c->next)
+        if (c->to_do)
+            return c;
     return NULL;
 }
 
@@ -419,8 +418,8 @@ bool exchange_tcp_end_turn(struct exchange_tcp *x)
 {
     unsigned n = 0; /* so that a caller who always asks again cannot hold the loop here */
     struct connection *c;
-    DL_FOREACH(x->connections, c)
-    n++;
+    for (c = x->connections; c != NULL; c = c->next)
+        n++;
     for (; n > 0 && (c = first_to_do(x)) != NULL; n--)
         look_after(c);
     return first_to_do(x) != NULL;
@@ -515,9 +514,10 @@ static int handle(struct connection *c, int revents)
 {
     if (c->state == CONNECTING)
         return connected(c);
-    if (revents & EV_WRITE && write_out(c) < 0)
+    /* What has come counts, even where nothing can be written any more. */
+    if (revents & EV_READ && receive(c) < 0)
         return -1;
-    return revents & EV_READ ? receive(c) : 0;
+    return revents & EV_WRITE ? write_out(c) : 0;
 }
 
 static void on_ready(struct ev_loop *loop, ev_io *w, int revents)
@@ -541,8 +541,7 @@ uint64_t exchange_tcp_due_ms(const struct exchange_tcp *x)
 {
     uint64_t due_ms = UINT64_MAX;
     const struct connection *c;
-    DL_FOREACH(x->connections, c)
-    {
+    for (c = x->connections; c != NULL; c = c->next) {
         const uint64_t ms = gives_up_ms(c);
         due_ms = ms < due_ms ? ms : due_ms;
     }
@@ -552,9 +551,9 @@ uint64_t exchange_tcp_due_ms(const struct exchange_tcp *x)
 static struct connection *first_due(const struct exchange_tcp *x, uint64_t at_ms)
 {
     struct connection *c;
-    DL_FOREACH(x->connections, c)
-    if (gives_up_ms(c) <= at_ms)
-        return c;
+    for (c = x->connections; c != NULL; c = c->next)
+        if (gives_up_ms(c) <= at_ms)
+            return c;
     return NULL;
 }
 

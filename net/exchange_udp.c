@@ -213,8 +213,7 @@ static uint16_t new_id(const struct udp_socket *s)
 static struct udp_socket *socket_for(struct exchange_udp *x, const struct addr *server)
 {
     struct udp_socket *s;
-    DL_FOREACH(x->fresh, s)
-    {
+    for (s = x->fresh; s != NULL; s = s->next) {
         if (s->n < ASKS_MAX && addr_equal(&s->server, server))
             return s;
     }
@@ -333,7 +332,7 @@ static void send_asks(struct udp_socket *s)
             return;
         }
         const int sent = sendmmsg(s->fd, x->out, n, MSG_NOSIGNAL);
-        if (sent < 0)
+        if (sent <= 0)
             break;
         x->means.counts->udp_sent += (unsigned)sent;
         s->n_sent = x->out_place[sent - 1] + 1;
@@ -358,8 +357,7 @@ bool exchange_udp_end_turn(struct exchange_udp *x)
      * a caller that always asks again cannot hold the loop here. */
     unsigned n = 0;
     struct udp_socket *s;
-    DL_FOREACH(x->fresh, s)
-    {
+    for (s = x->fresh; s != NULL; s = s->next) {
         n++;
     }
     for (; n > 0 && (s = x->fresh) != NULL; n--) {
