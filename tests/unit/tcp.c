@@ -46,6 +46,41 @@ int accept4(int fd, __SOCKADDR_ARG from, socklen_t *len, int flags)
     return (int)syscall(SYS_accept4, fd, from.__sockaddr__, len, flags);
 }
 
+/* Allocations by number (the linker's --wrap): the fail_from-th fails, and n_fail - 1 after it.
+ * Counted only while counting is set, as Check allocates too. */
+static unsigned n_allocations, fail_from, n_fail;
+static bool counting;
+
+void *__real_malloc(size_t len);
+void *__real_calloc(size_t n, size_t len);
+void *__real_realloc(void *old, size_t len);
+void *__wrap_malloc(size_t len);
+void *__wrap_calloc(size_t n, size_t len);
+void *__wrap_realloc(void *old, size_t len);
+
+static bool fails(void)
+{
+    if (!counting)
+        return false;
+    n_allocations++;
+    return n_allocations >= fail_from && n_allocations - fail_from < n_fail;
+}
+
+void *__wrap_malloc(size_t len)
+{
+    return fails() ? NULL : __real_malloc(len);
+}
+
+void *__wrap_calloc(size_t n, size_t len)
+{
+    return fails() ? NULL : __real_calloc(n, len);
+}
+
+void *__wrap_realloc(void *old, size_t len)
+{
+    return fails() ? NULL : __real_realloc(old, len);
+}
+
 /* ---- a set of listeners and its clients ------------------------------------------------------ */
 
 static void address(const char *text, struct addr *out)
@@ -959,6 +994,94 @@ START_TEST(freeing_leaves_nothing_behind_whatever_was_under_way)
 }
 END_TEST
 
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+static void turns_counted(int n)
+{
+    counting = true;
+    fake_turns(n);
+    counting = false;
+}
+
+/* Something of everything, for which nothing comes back: connections of several clients, a message
+ * cut short, replies now and later and more than a peer takes, and who hangs up. */
+static void a_busy_minute(void)
+{
+    static const char *const from[] = {"127.0.0.1", "127.0.0.2", "127.0.0.3"};
+    uint8_t bytes[64];
+    int fds[6];
+    for (size_t i = 0; i < 6; i++) {
+        fds[i] = client_socket(from[i % 3]);
+        connect_to(fds[i], "127.0.0.1");
+    }
+    turns_counted(3);
+    size_t len = frame(bytes, 1, FAKE_ECHO, 30);
+    fakedesk.big = 60000;
+    for (int part = 0; part < 2; part++) {
+        for (size_t i = 0; i < 6; i++) {
+            static const enum fake_order orders[] = {FAKE_BIG, FAKE_LATER, FAKE_INSIDE};
+            uint8_t more[64];
+            size_t more_len = frame(more, 2, orders[i % 3], 30);
+            (void)send(fds[i], more, i < 3 ? more_len : 0, MSG_NOSIGNAL);
+            (void)send(fds[i], bytes + (part == 0 ? 0 : len / 2), len / 2, MSG_NOSIGNAL);
+        }
+        turns_counted(3);
+    }
+    counting = true;
+    for (size_t i = 0; i < fakedesk.n_later; i++)
+        fake_reply(i, 3000);
+    counting = false;
+    turns_counted(3);
+    fakedesk.n_later = 0;
+    for (size_t i = 0; i < 6; i++)
+        slam(fds[i]);
+    n_clients = 0;
+}
+
+/* Whether the k-th allocation came at all. */
+static bool survive(unsigned k, unsigned n)
+{
+    struct tcp_conf conf = {.idle_ms = IDLE_MS,
+        .first_message_ms = FIRST_MS,
+        .connections_max = 100,
+        .per_client_max = 100};
+    struct addr at;
+    address("127.0.0.1", &at);
+    n_allocations = 0;
+    fail_from = k;
+    n_fail = n;
+    counting = true;
+    tcp = tcp_create(loop, turn, &conf, &fakedesk);
+    int listens = tcp == NULL ? -1 : tcp_listen(tcp, &at, &bound);
+    counting = false;
+    if (listens == 0)
+        a_busy_minute();
+    bool came = n_allocations >= k;
+    if (listens == 0) {
+        ck_assert_uint_eq(tcp_connections(tcp), 0);
+        ck_assert_uint_eq(counts().buffered, 0);
+        int fd = connected();
+        ask(fd, 77, FAKE_ECHO);
+        expect(fd, 77);
+        hang_up(fd);
+        n_clients = 0;
+    }
+    tcp_free(tcp);
+    tcp = NULL;
+    return came;
+}
+
+START_TEST(any_allocation_may_fail_and_service_comes_back)
+{
+    unsigned k = 1;
+    while (survive(k, 1))
+        k++;
+    ck_assert_uint_gt(k, 20);
+    for (k = 1; survive(k, 10000); k++)
+        continue;
+}
+END_TEST
+
 static TCase *add_case(Suite *suite, const char *name, void (*begin)(void))
 {
     TCase *tcase = tcase_create(name);
@@ -1023,8 +1146,10 @@ static void add_time_and_limits(Suite *suite)
     tcase_add_test(limits, where_none_is_idle_the_new_one_is_refused);
 }
 
-static void add_stopping(Suite *suite)
+static void add_memory_and_stopping(Suite *suite)
 {
+    TCase *memory = add_case(suite, "memory", setup);
+    tcase_add_test(memory, any_allocation_may_fail_and_service_comes_back);
     TCase *one = add_case(suite, "stopping", setup_one);
     tcase_add_test(one, stopping_closes_the_idle_and_answers_those_who_wait);
     tcase_add_test(one, a_stopped_listener_lets_another_program_have_the_port);
@@ -1037,7 +1162,7 @@ int main(void)
     add_messages(suite);
     add_misbehaviour(suite);
     add_time_and_limits(suite);
-    add_stopping(suite);
+    add_memory_and_stopping(suite);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     int failed = srunner_ntests_failed(runner);
