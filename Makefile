@@ -36,6 +36,7 @@ UNIT_wire       = $(WIRE)
 UNIT_cache      = cache
 UNIT_predict    = $(PREDICT)
 UNIT_poison     = poison $(WIRE)
+LINK_poison     = $(foreach f,malloc calloc free zs_init,-Wl,--wrap=$(f))
 UNIT_special    = special $(WIRE)
 UNIT_conf       = conf addr
 UNIT_server     = server addr
@@ -49,6 +50,7 @@ UNIT_turn       = net/turn net/clock
 UNIT_udp        = net/udp net/turn net/sockaddr addr ops/log tests/unit/fakedesk
 UNIT_tcp        = net/tcp net/turn net/sockaddr addr $(WIRE) ops/log tests/unit/fakedesk
 UNIT_exchange   = net/exchange net/exchange_udp net/exchange_tcp net/turn net/sockaddr addr rng $(WIRE)
+LINK_tcp        = $(foreach f,malloc calloc realloc,-Wl,--wrap=$(f))
 CHECK_LIBS = -lcheck -lsubunit -lm -lrt -lpthread -lsodium -lzscanner -lev
 
 all: $(BUILD)/dnsd
@@ -64,7 +66,7 @@ $(BUILD)/%.o: %.c
 define UNIT_RULE
 $(BUILD)/unit/$(1): $(BUILD)/tests/unit/$(1).o $(UNIT_$(1):%=$(BUILD)/%.o)
 	@mkdir -p $$(@D)
-	$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(CHECK_LIBS)
+	$$(CC) $$(LDFLAGS) $$(LINK_$(1)) -o $$@ $$^ $$(CHECK_LIBS)
 .PHONY: unit/$(1)
 unit/$(1): $(BUILD)/unit/$(1)
 	$(BUILD)/unit/$(1)
