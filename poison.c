@@ -691,6 +691,7 @@ static int scan(struct loader *l)
         l->scanner_open = zs_init(&l->scanner, ".", WIRE_CLASS_IN, POISON_TTL_DEFAULT) == 0;
         l->oom |= !l->scanner_open;
     }
+    l->scanner.r_type = 0; /* tells afterwards whether a type was recognised */
     if (l->oom || zs_set_input_string(&l->scanner, l->text, l->len) != 0 ||
         zs_parse_record(&l->scanner) != 0) {
         l->oom = true;
@@ -805,8 +806,6 @@ static void owner_read(struct loader *l, struct span word)
     owner->usable = false;
     if (span_is(word, "@"))
         why = "there is no origin that it could stand for: write the name";
-    else if (looks_like_ipv6(word))
-        why = "the name comes first, then its addresses";
     else
         why = owner_split(&text, &owner->place);
     if (why != NULL) {
@@ -939,27 +938,24 @@ static void record_fault(struct loader *l, const struct entry *e, size_t type_at
 {
     int code = l->scanner.error.code;
     struct span text = {l->text, l->len - 1};
-    struct span after = e->after;
     struct span word = word_at(text, scan_fault_at(l));
-    size_t at = (size_t)(word.text - l->text);
+    struct span after = e->after;
 
     if (l->oom)
         return;
-    if (at == type_at && next_word(&after).len == 0 && code != ZS_UNSUPPORTED_TYPE &&
-        l->scanner.r_type != 0)
-        mistake(l, e->word, "its data is missing");
-    else if (at == type_at && looks_like_ipv4(l->owner.word))
-        mistake(l, l->owner.word, "the name comes first, then its addresses");
-    else if (at <= type_at && e->extra.len == 0)
-        mistake(l, e->word, expected);
-    else if (at == type_at)
-        mistake(l, e->word, expected);
-    else if (code == ZS_BAD_ADDRESS_CHAR && span_is(e->word, "A"))
+    if (word.text > l->text + type_at && code == ZS_BAD_ADDRESS_CHAR && span_is(e->word, "A"))
         mistake(l, word, "not an IPv4 address");
-    else if (code == ZS_BAD_ADDRESS_CHAR && span_is(e->word, "AAAA"))
+    else if (word.text > l->text + type_at && code == ZS_BAD_ADDRESS_CHAR &&
+             span_is(e->word, "AAAA"))
         mistake(l, word, "not an IPv6 address");
-    else
+    else if (word.text > l->text + type_at || (word.text < l->text + type_at && e->extra.len > 0))
         mistake(l, word, scan_why(code));
+    else if (l->scanner.r_type != 0 && next_word(&after).len == 0)
+        mistake(l, e->word, "its data is missing");
+    else if (looks_like_ipv4(l->owner.word))
+        mistake(l, l->owner.word, "the name comes first, then its addresses");
+    else
+        mistake(l, e->word, expected);
 }
 
 static void record_line(struct loader *l, const struct entry *e)
@@ -1118,6 +1114,10 @@ static void line_read(struct loader *l, struct span line)
         return;
     }
     /* RFC 1035 5.1: a line that starts with a blank goes on with the name before. */
+    if (first.text == line.text && looks_like_ipv6(first)) {
+        mistake(l, first, "the name comes first, then its addresses");
+        return;
+    }
     if (first.text == line.text)
         owner_read(l, first);
     else if (l->owner.word.len > 0)
@@ -1498,4 +1498,77 @@ enum poison_verdict poison_lookup(const struct poison *p, const struct wire_ques
         .result = result,
     };
     return answer(p, &a);
+}
+
+/* ---- check -------------------------------------------------------------------------------------
+ */
+
+static const char *check_records(const struct node *node)
+{
+    for (const struct record *r = node->records; r != NULL; r = r->next) {
+        if (r->place >= PLACES || node->rules[r->place] != RULE_RECORDS)
+            return "a record where its owner has no records";
+        if (is_meta_type(r->type))
+            return "a record of a type that is no data";
+        if (r->implied && (r->place != PLACE_NAME || r->type != WIRE_TYPE_PTR))
+            return "an implied record that is no PTR";
+        if (r->type == WIRE_TYPE_CNAME && wire_name_len(r->rdata, r->rdata_len) != r->rdata_len)
+            return "a CNAME whose target is no name";
+        for (const struct record *o = r->next; o != NULL; o = o->next) {
+            if (o->place != r->place)
+                continue;
+            if (record_equal(o, r))
+                return "a record twice";
+            if (cname_clash(r, o->type) != NULL)
+                return "a CNAME beside others";
+            if (o->type == r->type && o->ttl_s != r->ttl_s)
+                return "an RRset with two TTLs";
+        }
+    }
+    return NULL;
+}
+
+static const char *check_node(const struct poison *p, const struct node *node)
+{
+    uint8_t name[WIRE_NAME_MAX];
+    unsigned depth;
+
+    if (wire_name_len(node->name, node->name_len) != node->name_len)
+        return "a name that is none";
+    wire_name_lower(node->name, node->name_len, name);
+    if (memcmp(name, node->name, node->name_len) != 0)
+        return "a name in capitals";
+    depth = wire_name_labels(node->name, node->name_len);
+    if (node_at(p, node->name, node->name_len, depth) != node)
+        return "a name that is not found";
+    for (enum place place = 0; place < PLACES; place++) {
+        if (node->rules[place] > RULE_PASS)
+            return "a rule that is none";
+        if (node->rules[place] == RULE_RECORDS && !has_records(node, place))
+            return "an owner of records without any";
+    }
+    return check_records(node);
+}
+
+const char *poison_check(const struct poison *p)
+{
+    size_t n_rules = 0, n_denying = 0, n_nodes = 0, n_depths = 0;
+
+    if (p == NULL)
+        return NULL;
+    for (const struct node *node = p->nodes; node != NULL; node = node->hh.next) {
+        const char *broken = check_node(p, node);
+        if (broken != NULL)
+            return broken;
+        n_nodes++;
+        for (enum place place = 0; place < PLACES; place++) {
+            n_rules += node->rules[place] != RULE_NONE;
+            n_denying += is_pattern(place) && node->rules[place] == RULE_NXDOMAIN;
+        }
+    }
+    for (unsigned depth = 0; depth < LABELS_MAX; depth++)
+        n_depths += p->n_at_depth[depth];
+    if (n_nodes != HASH_COUNT(p->nodes) || n_nodes != n_depths)
+        return "a wrong number of names";
+    return n_rules == p->n_rules && n_denying == p->n_denying ? NULL : "a wrong number of rules";
 }
