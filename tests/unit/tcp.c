@@ -28,10 +28,23 @@ static int clients[CLIENTS_MAX];
 static size_t n_clients;
 static unsigned n_sends; /* of the listener; the clients write */
 
-/* In place of the C library's, to count. */
+/* What the kernel is to say to the next calls; 0 ends them. */
+static int send_errors[4], accept_errors[4];
+
+static int next_error(int errors[4])
+{
+    int error = errors[0];
+    memmove(errors, errors + 1, 3 * sizeof errors[0]);
+    return error;
+}
+
+/* In place of the C library's, to count and to fail. */
 ssize_t send(int fd, const void *bytes, size_t len, int flags)
 {
     n_sends++;
+    errno = next_error(send_errors);
+    if (errno != 0)
+        return -1;
     return syscall(SYS_sendto, fd, bytes, len, flags, NULL, 0);
 }
 
@@ -39,6 +52,9 @@ ssize_t send(int fd, const void *bytes, size_t len, int flags)
  * looks afterwards. */
 int accept4(int fd, __SOCKADDR_ARG from, socklen_t *len, int flags)
 {
+    errno = next_error(accept_errors);
+    if (errno != 0)
+        return -1;
     int spare = dup(fd);
     if (spare < 0)
         return -1;
@@ -110,6 +126,8 @@ static void setup(void)
 {
     n_clients = 0;
     n_sends = 0;
+    memset(send_errors, 0, sizeof send_errors);
+    memset(accept_errors, 0, sizeof accept_errors);
     fake_start();
 }
 
@@ -187,11 +205,16 @@ static void hang_up(int fd)
     fake_turns(3);
 }
 
-/* Hangs up with a reset. */
-static void slam(int fd)
+/* To hang up will be a reset. */
+static void reset_on_close(int fd)
 {
     struct linger now = {.l_onoff = 1, .l_linger = 0};
     ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now), 0);
+}
+
+static void slam(int fd)
+{
+    reset_on_close(fd);
     hang_up(fd);
 }
 
@@ -454,6 +477,17 @@ END_TEST
 
 /* ---- peers that misbehave -------------------------------------------------------------------- */
 
+static void ask_for_big(int fd, size_t n, size_t size)
+{
+    fakedesk.big = size;
+    for (uint16_t id = 0; id < n; id++) {
+        uint8_t bytes[64];
+        if (write(fd, bytes, frame(bytes, id, FAKE_BIG, 30)) < 0)
+            ck_assert_int_eq(errno, EAGAIN);
+    }
+    fake_turns(200);
+}
+
 START_TEST(a_length_no_message_can_have_ends_the_connection_and_no_other)
 {
     int good = connected();
@@ -529,6 +563,61 @@ START_TEST(a_peer_that_hangs_up_gets_no_reply_and_breaks_nothing)
 }
 END_TEST
 
+START_TEST(a_reset_that_is_noticed_by_sending_ends_the_connection)
+{
+    for (int i = 0; i < 2; i++) {
+        int fd = connected();
+        ask(fd, 1, FAKE_LATER);
+        ask(fd, 2, FAKE_LATER);
+        fake_turns(3);
+        fake_reply(fakedesk.n_later - 1, 40);
+        send_errors[0] = i == 0 ? ECONNRESET : EPIPE;
+        fake_turns(3);
+        ck_assert_uint_eq(tcp_connections(tcp), 0);
+        fake_reply(fakedesk.n_later - 2, 40);
+        expect_end(fd);
+    }
+    int fd = connected();
+    ask(fd, 3, FAKE_ECHO);
+    send_errors[0] = EPIPE;
+    expect_end(fd);
+    fd = connected();
+    send_errors[0] = EPIPE;
+    ask_for_big(fd, 3, WIRE_MESSAGE_MAX); /* more than the cork holds */
+    ck_assert_uint_eq(tcp_connections(tcp), 0);
+    ck_assert_uint_eq(counts().buffered, 0);
+}
+END_TEST
+
+START_TEST(an_interrupted_send_is_repeated_and_a_full_socket_waited_for)
+{
+    int fd = connected();
+    send_errors[0] = EINTR;
+    send_errors[1] = EAGAIN;
+    ask(fd, 3, FAKE_ECHO);
+    expect(fd, 3);
+}
+END_TEST
+
+START_TEST(late_replies_queue_up_behind_a_slow_reader_in_whole)
+{
+    int fd = client_socket(NULL);
+    int bytes = 4096; /* so that the kernel takes little */
+    ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes), 0);
+    connect_to(fd, "127.0.0.1");
+    size_t n_replied = 0;
+    for (uint16_t id = 0; id < 200; id++)
+        ask(fd, id, FAKE_LATER);
+    for (uint16_t id = 0; id < 200; id++) {
+        fake_turns(3);
+        for (; n_replied < fakedesk.n_later; n_replied++)
+            fake_reply(n_replied, 60000);
+        expect_filled(fd, id, 60000);
+    }
+    ck_assert_uint_eq(counts().buffered, 0);
+}
+END_TEST
+
 START_TEST(a_peer_that_only_stops_sending_still_gets_its_replies)
 {
     int fd = connected();
@@ -566,17 +655,6 @@ START_TEST(questions_held_back_are_answered_after_the_peer_stopped_sending)
     expect_end(fd);
 }
 END_TEST
-
-static void ask_for_big(int fd, size_t n, size_t size)
-{
-    fakedesk.big = size;
-    for (uint16_t id = 0; id < n; id++) {
-        uint8_t bytes[64];
-        if (write(fd, bytes, frame(bytes, id, FAKE_BIG, 30)) < 0)
-            ck_assert_int_eq(errno, EAGAIN);
-    }
-    fake_turns(200);
-}
 
 START_TEST(a_peer_that_never_reads_is_read_no_more_and_closed_in_time)
 {
@@ -836,6 +914,34 @@ START_TEST(where_none_is_idle_the_new_one_is_refused)
 }
 END_TEST
 
+START_TEST(what_became_of_a_new_connection_does_not_hinder_the_next)
+{
+    int fd = client_socket(NULL);
+    connect_to(fd, "127.0.0.1");
+    accept_errors[0] = EINTR;
+    accept_errors[1] = ECONNABORTED;
+    accept_errors[2] = EPROTO;
+    ask(fd, 1, FAKE_ECHO);
+    expect(fd, 1);
+    ck_assert_uint_eq(counts().pauses, 0);
+}
+END_TEST
+
+START_TEST(without_memory_in_the_kernel_accepting_pauses)
+{
+    int fd = client_socket(NULL);
+    connect_to(fd, "127.0.0.1");
+    accept_errors[0] = ENOMEM;
+    ask(fd, 1, FAKE_ECHO);
+    expect_nothing(fd);
+    ck_assert_uint_eq(counts().pauses, 1);
+    fake_pass(999);
+    expect_nothing(fd);
+    fake_pass(1);
+    expect(fd, 1);
+}
+END_TEST
+
 static int highest_descriptor(void)
 {
     int highest = 0;
@@ -957,6 +1063,47 @@ START_TEST(stopping_closes_the_idle_and_answers_those_who_wait)
     fake_turns(3);
     ck_assert_uint_eq(tcp_connections(tcp), 0);
     ck_assert_uint_eq(fakedesk.n_seen, 3);
+}
+END_TEST
+
+/* At the end of the turn, when the listeners have set out what they do in the next. */
+static void stop_in_turn(void *ctx, uint64_t now_ms)
+{
+    (void)ctx;
+    (void)now_ms;
+    tcp_stop(tcp);
+}
+
+/* What each still waits for: to hang up, to be answered though gone, to go on with what was read.
+ */
+START_TEST(stopping_ends_those_that_linger_have_gone_or_were_held_back)
+{
+    static uint8_t bytes[1000 * 32];
+    int lingers = connected();
+    for (uint16_t id = 0; id < 1000; id++)
+        frame(bytes + 32 * id, id, FAKE_NONE, 30);
+    write_bytes(lingers, bytes, sizeof bytes);
+    int gone = connected();
+    ask(gone, 1, FAKE_LATER);
+    fake_turns(3);
+    slam(gone);
+    int held = connected();
+    for (uint16_t id = 0; id < 70; id++)
+        frame(bytes + 32 * id, id, FAKE_LATER, 30);
+    write_bytes(held, bytes, 70 * 32);
+    fake_turns(3);
+    ck_assert_uint_eq(fakedesk.n_later, 65);
+    for (size_t i = 1; i < 65; i++)
+        fake_reply(i, 30);
+    ck_assert_uint_eq(tcp_connections(tcp), 2);
+    turn_add_end(turn, stop_in_turn, NULL);
+    fake_turns(3);
+    ck_assert_uint_eq(fakedesk.n_later, 65);
+    ck_assert_uint_eq(tcp_connections(tcp), 0);
+    for (uint16_t id = 0; id < 64; id++)
+        expect_filled(held, id, 30);
+    expect_end(held);
+    fake_drop(0);
 }
 END_TEST
 
@@ -1117,6 +1264,9 @@ static void add_misbehaviour(Suite *suite)
     tcase_add_test(one, a_prefix_cut_in_two_by_a_hang_up_is_the_end);
     tcase_add_test(one, a_reset_in_the_middle_of_a_message_ends_only_that_connection);
     tcase_add_test(one, a_peer_that_hangs_up_gets_no_reply_and_breaks_nothing);
+    tcase_add_test(one, a_reset_that_is_noticed_by_sending_ends_the_connection);
+    tcase_add_test(one, an_interrupted_send_is_repeated_and_a_full_socket_waited_for);
+    tcase_add_test(one, late_replies_queue_up_behind_a_slow_reader_in_whole);
     tcase_add_test(one, a_peer_that_only_stops_sending_still_gets_its_replies);
     tcase_add_test(one, questions_held_back_are_answered_after_the_peer_stopped_sending);
     tcase_add_test(one, a_peer_that_never_reads_is_read_no_more_and_closed_in_time);
@@ -1137,6 +1287,8 @@ static void add_time_and_limits(Suite *suite)
     tcase_add_test(time, deadlines_pass_in_their_order);
     TCase *one = add_case(suite, "who is let in", setup_one);
     tcase_add_test(one, who_is_not_allowed_is_closed_at_once);
+    tcase_add_test(one, what_became_of_a_new_connection_does_not_hinder_the_next);
+    tcase_add_test(one, without_memory_in_the_kernel_accepting_pauses);
     tcase_add_test(one, without_descriptors_accepting_pauses_and_nothing_spins);
     tcase_add_test(
         one, a_thousand_idle_connections_of_a_thousand_clients_hold_half_a_kilobyte_each);
@@ -1152,6 +1304,7 @@ static void add_memory_and_stopping(Suite *suite)
     tcase_add_test(memory, any_allocation_may_fail_and_service_comes_back);
     TCase *one = add_case(suite, "stopping", setup_one);
     tcase_add_test(one, stopping_closes_the_idle_and_answers_those_who_wait);
+    tcase_add_test(one, stopping_ends_those_that_linger_have_gone_or_were_held_back);
     tcase_add_test(one, a_stopped_listener_lets_another_program_have_the_port);
     tcase_add_test(one, freeing_leaves_nothing_behind_whatever_was_under_way);
 }

@@ -20,6 +20,7 @@
 static int refusals[8]; /* errno of the next calls of sendmmsg; 0 ends them */
 static size_t n_refusals;
 static unsigned n_sendmmsg;
+static int receive_error;  /* errno of the next call of recvmmsg */
 static uint16_t from_port; /* if not 0: where all datagrams pretend to come from */
 
 static int next_refusal(void)
@@ -43,6 +44,11 @@ int sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
 
 int recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags, struct timespec *timeout)
 {
+    if (receive_error != 0) {
+        errno = receive_error;
+        receive_error = 0;
+        return -1;
+    }
     int got = (int)syscall(SYS_recvmmsg, fd, v, n, flags, timeout);
     for (int i = 0; i < got && from_port != 0; i++)
         ((struct sockaddr_in *)v[i].msg_hdr.msg_name)->sin_port = htons(from_port);
@@ -77,6 +83,7 @@ static void setup(void)
     memset(refusals, 0, sizeof refusals);
     n_refusals = 0;
     n_sendmmsg = 0;
+    receive_error = 0;
     from_port = 0;
     fake_start();
 }
@@ -390,6 +397,18 @@ START_TEST(interruptions_and_news_of_clients_that_have_gone_cost_nothing)
 }
 END_TEST
 
+START_TEST(errors_of_receiving_lose_nothing)
+{
+    static const int errors[] = {EINTR, ECONNREFUSED, ENETDOWN, EHOSTUNREACH, EAGAIN};
+    listen_at("127.0.0.1");
+    for (uint16_t id = 0; id < 5; id++) {
+        receive_error = errors[id];
+        ask(id, FAKE_ECHO);
+        expect(id);
+    }
+}
+END_TEST
+
 START_TEST(a_client_that_has_gone_disturbs_no_other)
 {
     listen_at("127.0.0.1");
@@ -503,6 +522,7 @@ int main(void)
     tcase_add_test(addresses, an_address_of_nobody_fails);
     tcase_add_test(trouble, one_datagram_that_cannot_be_sent_costs_only_itself);
     tcase_add_test(trouble, interruptions_and_news_of_clients_that_have_gone_cost_nothing);
+    tcase_add_test(trouble, errors_of_receiving_lose_nothing);
     tcase_add_test(trouble, a_client_that_has_gone_disturbs_no_other);
     tcase_add_test(trouble, a_full_socket_keeps_replies_and_stops_reading_until_it_takes_them);
     tcase_add_test(trouble, a_full_socket_keeps_a_batch_of_later_replies_and_counts_the_rest);
