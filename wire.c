@@ -15,8 +15,7 @@
 #define COOKIE_MIN       16
 #define COOKIE_MAX       40
 
-/* ---- headers and records ----------------------------------------------------------------------
- */
+/* ---- headers and records --------------------------------------------------------------------- */
 
 int wire_header_read(const uint8_t *msg, size_t len, struct wire_header *h)
 {
@@ -92,8 +91,7 @@ int wire_cursor_next(struct wire_cursor *c, struct wire_view *v)
     return 1;
 }
 
-/* ---- EDNS -------------------------------------------------------------------------------------
- */
+/* ---- EDNS ------------------------------------------------------------------------------------ */
 
 static bool cookie_len_fits(size_t len)
 {
@@ -158,8 +156,7 @@ static uint8_t *put_option(uint8_t *opt, uint8_t *out, uint16_t code, const void
     return out;
 }
 
-/* ---- queries ----------------------------------------------------------------------------------
- */
+/* ---- queries --------------------------------------------------------------------------------- */
 
 /* The one question of a query, uncompressed. Returns the offset behind it, or 0. */
 static size_t read_question(const uint8_t *msg, size_t len, struct wire_question *q)
@@ -246,8 +243,7 @@ enum wire_query_verdict wire_parse_query(const uint8_t *msg, size_t len, struct 
     return verdict;
 }
 
-/* ---- keys -------------------------------------------------------------------------------------
- */
+/* ---- keys ------------------------------------------------------------------------------------ */
 
 size_t wire_key_write(const struct wire_question *q, unsigned flags, uint8_t out[WIRE_KEY_MAX])
 {
@@ -270,8 +266,7 @@ int wire_key_read(const uint8_t *key, size_t len, struct wire_question *q, unsig
     return 0;
 }
 
-/* ---- asking upstream --------------------------------------------------------------------------
- */
+/* ---- asking upstream ------------------------------------------------------------------------- */
 
 size_t wire_write_query(const struct wire_ask *ask, uint8_t out[WIRE_QUERY_MAX])
 {
@@ -327,8 +322,7 @@ enum wire_match wire_match_reply(
                                                                    : WIRE_MISMATCH;
 }
 
-/* ---- packed answers ---------------------------------------------------------------------------
- */
+/* ---- packed answers -------------------------------------------------------------------------- */
 
 int wire_packed_read(const uint8_t *packed, size_t len, struct wire_packed *p)
 {
@@ -360,8 +354,7 @@ uint16_t wire_packed_rcode(const uint8_t *packed, size_t len)
     return len < WIRE_PACKED_HEAD ? WIRE_SERVFAIL : wire_get_u16(packed) & WIRE_RCODE;
 }
 
-/* ---- replying ---------------------------------------------------------------------------------
- */
+/* ---- replying -------------------------------------------------------------------------------- */
 
 /* Copies a body and sets its TTLs. Returns 0, or -1 where a TTL would lie outside. */
 static int put_body(const struct wire_reply *r, const struct wire_packed *p, uint8_t *out)
@@ -475,8 +468,7 @@ size_t wire_udp_limit(const struct wire_query *q)
     return q->edns.udp_size < WIRE_UDP_MAX ? q->edns.udp_size : WIRE_UDP_MAX;
 }
 
-/* ---- TCP framing ------------------------------------------------------------------------------
- */
+/* ---- TCP framing ----------------------------------------------------------------------------- */
 
 int wire_frame_len(const uint8_t *bytes, size_t len)
 {

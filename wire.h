@@ -103,8 +103,7 @@ enum wire_ede {
     WIRE_EDE_NETWORK_ERROR = 23,
 };
 
-/* ---- names -------------------------------------------------------------------------------------
- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 /* Length of the wire name at the start of bytes (with its root byte), or 0: cut short, longer than
  * 255, or not uncompressed labels. */
@@ -130,8 +129,7 @@ size_t wire_name_text(const uint8_t *name, size_t len, char out[WIRE_NAME_TEXT_M
 /* Gives each letter of the name a case chosen by a bit of random (len bytes): "0x20". */
 void wire_name_randomise_case(uint8_t *name, size_t len, const uint8_t *random);
 
-/* ---- questions ---------------------------------------------------------------------------------
- */
+/* ---- questions ------------------------------------------------------------------------------- */
 
 struct wire_question {
     const uint8_t *name; /* wire name as spelled by the client, inside the message */
@@ -178,8 +176,7 @@ size_t wire_key_write(const struct wire_question *q, unsigned flags, uint8_t out
 /* Reads a key; the question's name points into it. Returns 0, or -1 if it is not a key. */
 int wire_key_read(const uint8_t *key, size_t len, struct wire_question *q, unsigned *flags);
 
-/* ---- asking upstream ---------------------------------------------------------------------------
- */
+/* ---- asking upstream ------------------------------------------------------------------------- */
 
 struct wire_ask {
     struct wire_question question; /* spelled as it is to be sent */
@@ -249,8 +246,7 @@ enum wire_answer_kind wire_pack_answer(const uint8_t *reply, size_t len,
     const struct wire_question *asked, bool dnssec_ok, bool keep_ad,
     const struct wire_ttl_bounds *bounds, uint8_t *out, size_t cap, struct wire_answer *a);
 
-/* ---- making packed answers ---------------------------------------------------------------------
- */
+/* ---- making packed answers ------------------------------------------------------------------- */
 
 enum wire_section { WIRE_SECTION_ANSWER, WIRE_SECTION_AUTHORITY, WIRE_SECTION_ADDITIONAL };
 
@@ -272,7 +268,6 @@ struct wire_writer {
         uint16_t parent; /* slot (from 1) of the label behind it, 0 for the root */
     } labels[WIRE_WRITER_LABELS];
     const uint8_t *question_name;
-    size_t question_len;
     enum wire_section section;
     bool failed; /* once set, all that follows does nothing */
 };
@@ -306,8 +301,7 @@ void wire_put_packed(struct wire_writer *w, const uint8_t *packed, size_t packed
  * or 0 if something did not fit. out must not overlap scratch. */
 size_t wire_writer_finish(struct wire_writer *w, uint16_t flags, uint8_t *out, size_t cap);
 
-/* ---- replying ----------------------------------------------------------------------------------
- */
+/* ---- replying -------------------------------------------------------------------------------- */
 
 #define WIRE_TTL_AS_IS UINT32_MAX
 
@@ -337,8 +331,7 @@ size_t wire_udp_limit(const struct wire_query *q);
 /* What a packed answer holds, for statistics and tests. */
 uint16_t wire_packed_rcode(const uint8_t *packed, size_t len);
 
-/* ---- walking a message (tools, tests, the rebinding guard) --------------------------------------
- */
+/* ---- walking a message (tools, tests, the rebinding guard) ----------------------------------- */
 
 struct wire_cursor {
     const uint8_t *msg;
@@ -369,8 +362,7 @@ int wire_cursor_next(struct wire_cursor *c, struct wire_view *v);
 size_t wire_name_expand(
     const uint8_t *msg, size_t len, size_t at, uint8_t out[WIRE_NAME_MAX], size_t *end);
 
-/* ---- TCP framing (RFC 1035 4.2.2) ---------------------------------------------------------------
- */
+/* ---- TCP framing (RFC 1035 4.2.2) ------------------------------------------------------------ */
 
 /* Length of the first message in a stream's bytes, if its two length bytes are there: 0..65535;
  * else -1. The message starts at bytes + 2 and is complete once len >= 2 + that. */

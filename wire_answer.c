@@ -57,8 +57,7 @@ struct pack {
     uint32_t ttl_s;  /* the smallest */
 };
 
-/* ---- reading the whole message -----------------------------------------------------------------
- */
+/* ---- reading the whole message --------------------------------------------------------------- */
 
 /* Header and question: it must be the one that was asked. Returns 0 or -1. */
 static int read_head(struct pack *p, uint16_t *flags)
@@ -158,8 +157,7 @@ static int check_records(struct pack *p, struct wire_edns *edns)
     return 0;
 }
 
-/* ---- the chain from the question ----------------------------------------------------------------
- */
+/* ---- the chain from the question ------------------------------------------------------------- */
 
 /* Which name of the chain the one at `at` is, or -1. */
 static int chain_find(const struct pack *p, size_t at)
@@ -248,8 +246,7 @@ static void follow_chain(struct pack *p)
     }
 }
 
-/* ---- which records are kept ---------------------------------------------------------------------
- */
+/* ---- which records are kept ------------------------------------------------------------------ */
 
 /* RFC 6672: a DNAME above a name of the chain is what made the CNAME there. */
 static bool is_above_chain(const struct pack *p, size_t at)
@@ -356,8 +353,7 @@ static bool keep(const struct pack *p, const struct wire_view *v, bool *final)
     return keep_additional(p, v);
 }
 
-/* ---- TTLs ---------------------------------------------------------------------------------------
- */
+/* ---- TTLs ------------------------------------------------------------------------------------ */
 
 static uint32_t read_ttl(uint32_t ttl_s)
 {
@@ -404,8 +400,7 @@ static void find_soa(struct pack *p)
     }
 }
 
-/* ---- packing ------------------------------------------------------------------------------------
- */
+/* ---- packing --------------------------------------------------------------------------------- */
 
 /* Decides about the records of one section. Offsets of TTLs go to table while what is kept is the
  * message from its first record on. Returns 0, or -1 where cap (bytes) is too small. */

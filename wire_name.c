@@ -139,8 +139,7 @@ void wire_name_randomise_case(uint8_t *name, size_t len, const uint8_t *random)
     }
 }
 
-/* ---- names in messages ------------------------------------------------------------------------
- */
+/* ---- names in messages ----------------------------------------------------------------------- */
 
 /* The bytes at an offset, up to the end of the piece that they lie in. */
 static const uint8_t *locate(const struct wire_source *s, size_t at, size_t *left)

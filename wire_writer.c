@@ -146,8 +146,7 @@ static void remember_labels(struct wire_writer *w, const uint8_t *name,
     }
 }
 
-/* ---- records ----------------------------------------------------------------------------------
- */
+/* ---- records --------------------------------------------------------------------------------- */
 
 /* The next n bytes of the body, or NULL. */
 static uint8_t *grow(struct wire_writer *w, size_t n)
@@ -230,7 +229,6 @@ void wire_writer_start(
     w->cap = cap;
     w->base = WIRE_HEADER_LEN + name_len + 4;
     w->question_name = name;
-    w->question_len = name_len;
     size_t n = split_labels(name, name_len, starts);
     remember_labels(w, name, starts, n, 0, WIRE_HEADER_LEN);
 }
