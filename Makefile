@@ -35,6 +35,7 @@ UNIT_rng        = rng
 UNIT_wire       = $(WIRE)
 UNIT_cache      = cache
 UNIT_predict    = $(PREDICT)
+LINK_predict    = $(foreach f,malloc calloc,-Wl,--wrap=$(f))
 UNIT_poison     = poison $(WIRE)
 LINK_poison     = $(foreach f,malloc calloc free zs_init,-Wl,--wrap=$(f))
 UNIT_special    = special $(WIRE)

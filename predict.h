@@ -13,28 +13,46 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PREDICT_CLIENT_LEN 16
-#define PREDICT_SEED_LEN   16
-#define PREDICT_NEVER_MS   UINT64_MAX
+#define PREDICT_CLIENT_LEN     16
+#define PREDICT_SEED_LEN       16
+#define PREDICT_KEY_MAX        512 /* longer keys are not learned */
+#define PREDICT_NEVER_MS       UINT64_MAX
+#define PREDICT_SHARE_MAX      4
+#define PREDICT_PREFETCHES_MAX 32
+#define PREDICT_TOKENS_MAX                                                                         \
+    256 /* prefetches that may go unused before any was earned: a page's worth */
+#define PREDICT_BYTES_MIN ((size_t)1 << 20)
 
 struct predict;
 
 enum predict_scope { PREDICT_SCOPE_CLIENT, PREDICT_SCOPE_GLOBAL };
 
 struct predict_conf {
+    /* The rule. */
     uint64_t window_ms;
-    unsigned score; /* asked for before a dependency is prefetched */
-    unsigned
-        confidence_percent; /* and this share of the trigger's windows must have seen it; 0: any */
+    unsigned score;              /* asked for before a dependency is prefetched; at least 1 */
+    unsigned confidence_percent; /* and this share of its trigger's windows saw it; 0: any */
     enum predict_scope scope;
-    unsigned cap;            /* highest score; 0 for none */
-    unsigned share;          /* clients that must have shown a dependency before it serves others */
-    unsigned budget_percent; /* tokens earned per hundred client requests; 0: no limit */
+    unsigned cap;   /* highest score; 0 for none (but 65535) */
+    unsigned share; /* clients that must have shown a dependency before it serves others; 1 to
+                       PREDICT_SHARE_MAX */
+    unsigned budget_percent; /* tokens earned per hundred questions upstream that are the clients'
+                                own; 0: no limit */
     bool always_subtract;    /* 2007: -1 even where our own copy was still fresh */
-    size_t bytes_max;        /* of memory for all that is learned */
+    bool reopen; /* 2007: a repeated request opens a window though that of the first is open */
+
+    /* Bounds of work and memory. */
+    unsigned dependencies_max; /* of one trigger; 0: as many as there is memory for */
+    unsigned seen_max;         /* requests that one window looks at; 0: all that are listed */
+    unsigned prefetches_max;   /* for one request: the strongest ones; up to
+                                  PREDICT_PREFETCHES_MAX; 0: all */
+    unsigned looks_per_ms; /* calls of world.copy to prefetch, with a thousandfold in reserve; 0:
+                              no limit */
+    size_t bytes_max;      /* of memory for everything; at least PREDICT_BYTES_MIN */
 };
 
-/* Fills in the defaults of dnsd, or those of 2007 (`-predict-rules seed`). */
+/* Fills in the defaults of dnsd, or those of 2007 (`-predict-rules seed`): those
+ * have no bound but bytes_max on what a window sees and a trigger leads to. */
 void predict_conf_default(struct predict_conf *c);
 void predict_conf_seed(struct predict_conf *c);
 
@@ -49,32 +67,35 @@ struct predict_world {
     bool (*prefetch)(void *ctx, const uint8_t *key, size_t key_len, uint64_t now_ms);
 };
 
-/* world and the conf are copied. NULL when memory is out. */
+/* world and the conf are copied; what lies outside its range is brought into it. NULL when memory
+ * is out. */
 struct predict *predict_create(const struct predict_conf *conf, const struct predict_world *world,
     const uint8_t seed[PREDICT_SEED_LEN]);
 void predict_free(struct predict *p);
 
-/* New settings; what was learned stays. */
+/* New settings, but for bytes_max; what was learned stays. Another scope drops the open windows. */
 void predict_reconfigure(struct predict *p, const struct predict_conf *conf);
 
 struct predict_request {
     const uint8_t *client; /* PREDICT_CLIENT_LEN bytes (addr_client_id) */
     const uint8_t *key;
     size_t key_len;
-    bool answered; /* from the cache: its answer is known to exist */
+    bool answered; /* from the cache: its answer is known to exist; else it went upstream */
 };
 
 /* A client's request, in the turn in which it came, after a hit was answered or a miss went
- * upstream. Not for prefetches, retransmissions, overridden and special-use names. Closes the
- * windows that are due, lists the request, then calls world.prefetch for what is likely to follow.
- */
+ * upstream. Not for prefetches, retransmissions, overridden and special-use names. Closes windows
+ * that are due, lists the request, then calls world.prefetch for what is likely to follow. Time
+ * that runs backwards stands still here. */
 void predict_observe(struct predict *p, const struct predict_request *r, uint64_t now_ms);
 
-/* A question, whoever asked it, has its answer (ok) or has failed. */
+/* A question, whoever asked it, has its answer (ok) or has failed. To be called for every one that
+ * predict_observe was told of as not answered, and for every prefetch. */
 void predict_landed(
     struct predict *p, const uint8_t *key, size_t key_len, bool ok, uint64_t now_ms);
 
-/* When the next window closes (PREDICT_NEVER_MS: none is open), and closing those that are due. */
+/* When the next window closes (PREDICT_NEVER_MS: none is open), and closing those that are due: a
+ * few hundred in one call, so a due time that is past by then asks for another call. */
 uint64_t predict_due_ms(const struct predict *p);
 void predict_tick(struct predict *p, uint64_t now_ms);
 
@@ -86,19 +107,26 @@ struct predict_counts {
     uint64_t unused;     /* expired or dropped without having been asked for */
     uint64_t shed;       /* not sent for want of budget or room */
     uint64_t saved_ms;   /* waiting time saved: the round trip, or as much of it as had gone by */
+    uint64_t unlisted;   /* requests that were not learned from, for want of room */
+    size_t outstanding;  /* prefetches that are neither used nor unused yet */
     size_t windows_open;
     size_t triggers;
     size_t pairs;
-    size_t bytes;
+    size_t pairs_peak;
+    size_t bytes; /* never more than bytes_max */
 };
 void predict_count(const struct predict *p, struct predict_counts *out);
 
-/* The learned table as bytes: versioned, checksummed, independent of seed and clock. *out is
- * malloc'ed for the caller to free. Returns 0, or -1 when memory is out. */
+/* The learned table as bytes: versioned, checksummed, independent of seed and clock; the same table
+ * gives the same bytes. It names what was asked, and the fingerprints in it can be tried against
+ * addresses: keep it private. *out is malloc'ed for the caller to free. Returns 0, or -1 when
+ * memory is out. */
 int predict_save(const struct predict *p, uint8_t **out, size_t *len);
 
-/* Adds a saved table. Returns NULL, or why it was ignored (then nothing was added). */
-const char *predict_load(struct predict *p, const uint8_t *bytes, size_t len, uint64_t now_ms);
+/* Takes a saved table over, before anything was observed. What does not fit into bytes_max is left
+ * out, the least recently asked first. Returns NULL, or why it was ignored (then nothing was
+ * added). */
+const char *predict_load(struct predict *p, const uint8_t *bytes, size_t len);
 
 /* Walks every invariant; returns NULL, or what is broken. For tests and fuzzers. */
 const char *predict_check(const struct predict *p);

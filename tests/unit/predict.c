@@ -1,0 +1,2269 @@
+/* tests/unit/predict.c: every sentence of the rule with numbers worked by hand, the bounds under
+ * floods, the saved table cut and bent, and the rule of 2007 against its reference on real page
+ * loads. Knows predict.h; of what lies behind it only what a saved table looks like. */
+#include "predict.h"
+
+#include <check.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <uthash.h>
+
+#define W      2000 /* the window of nearly all tests, in ms */
+#define SECOND 1000
+
+/* ---- a world of questions with names of one letter ------------------------------------------- */
+
+struct stage {
+    struct predict *p;
+    struct predict_conf conf;
+    enum predict_copy copy[256]; /* by the first letter */
+    char sent[4096];             /* the first letters of what was prefetched */
+    size_t n_sent;
+    bool refuse;
+};
+
+static enum predict_copy stage_copy(void *ctx, const uint8_t *key, size_t key_len, uint64_t now_ms)
+{
+    const struct stage *s = ctx;
+
+    (void)key_len;
+    (void)now_ms;
+    return s->copy[key[0]];
+}
+
+static bool stage_prefetch(void *ctx, const uint8_t *key, size_t key_len, uint64_t now_ms)
+{
+    struct stage *s = ctx;
+
+    (void)key_len;
+    (void)now_ms;
+    if (s->refuse || s->n_sent + 1 == sizeof s->sent)
+        return false;
+    s->sent[s->n_sent++] = (char)key[0];
+    s->sent[s->n_sent] = '\0';
+    return true;
+}
+
+static const uint8_t seed_one[PREDICT_SEED_LEN] = {1};
+static const uint8_t seed_two[PREDICT_SEED_LEN] = {2};
+
+static void stage_open(struct stage *s, const struct predict_conf *conf)
+{
+    struct predict_world world = {s, stage_copy, stage_prefetch};
+
+    memset(s, 0, sizeof *s);
+    s->conf = *conf;
+    s->p = predict_create(conf, &world, seed_one);
+    ck_assert_ptr_nonnull(s->p);
+}
+
+/* The default rule, told to the single client apart from sharing; tests set what they look at. */
+static struct predict_conf plain(void)
+{
+    struct predict_conf c;
+
+    predict_conf_default(&c);
+    c.window_ms = W;
+    c.share = 1;
+    c.budget_percent = 0;
+    return c;
+}
+
+static void stage_start(struct stage *s)
+{
+    struct predict_conf c = plain();
+
+    stage_open(s, &c);
+}
+
+static void stage_close(struct stage *s)
+{
+    ck_assert_pstr_eq(predict_check(s->p), NULL);
+    predict_free(s->p);
+}
+
+static void client_id(unsigned client, uint8_t id[PREDICT_CLIENT_LEN])
+{
+    memset(id, 0, PREDICT_CLIENT_LEN);
+    memcpy(id, &client, sizeof client);
+}
+
+static void observe(struct stage *s, unsigned client, const char *name, bool answered, uint64_t at)
+{
+    uint8_t id[PREDICT_CLIENT_LEN];
+    struct predict_request r = {id, (const uint8_t *)name, strlen(name), answered};
+
+    client_id(client, id);
+    predict_observe(s->p, &r, at);
+}
+
+static void land(struct stage *s, const char *name, bool ok, uint64_t at)
+{
+    predict_landed(s->p, (const uint8_t *)name, strlen(name), ok, at);
+}
+
+/* A client asks; what is fresh is a hit, else the answer lands at once. Nothing becomes fresh by
+ * it, as with TTL 0. */
+static void ask(struct stage *s, unsigned client, const char *name, uint64_t at)
+{
+    bool answered = s->copy[(uint8_t)name[0]] == PREDICT_FRESH;
+
+    observe(s, client, name, answered, at);
+    if (!answered)
+        land(s, name, true, at);
+}
+
+/* Each letter is a question, 10 ms apart. */
+static void visit(struct stage *s, unsigned client, const char *letters, uint64_t at)
+{
+    char name[2] = "";
+
+    for (; *letters != '\0'; letters++, at += 10) {
+        name[0] = *letters;
+        ask(s, client, name, at);
+    }
+}
+
+static void tick(struct stage *s, uint64_t now_ms)
+{
+    while (predict_due_ms(s->p) <= now_ms)
+        predict_tick(s->p, now_ms);
+}
+
+static unsigned score(const struct stage *s, const char *trigger, const char *follower)
+{
+    return predict_score(s->p, (const uint8_t *)trigger, strlen(trigger), (const uint8_t *)follower,
+        strlen(follower));
+}
+
+static struct predict_counts counts(const struct stage *s)
+{
+    struct predict_counts n;
+
+    predict_count(s->p, &n);
+    return n;
+}
+
+/* What is prefetched when a client asks for name now. */
+static const char *brings(struct stage *s, unsigned client, const char *name, uint64_t at)
+{
+    s->n_sent = 0;
+    s->sent[0] = '\0';
+    ask(s, client, name, at);
+    return s->sent;
+}
+
+/* Lets every prefetch that was sent land at `at`. */
+static void land_all(struct stage *s, uint64_t at)
+{
+    char name[2] = "";
+
+    for (size_t i = 0; i < s->n_sent; i++) {
+        name[0] = s->sent[i];
+        land(s, name, true, at);
+    }
+}
+
+/* ---- the rule of 2007 ------------------------------------------------------------------------ */
+
+START_TEST(a_chain_is_scored_when_each_window_closes)
+{
+    struct stage s;
+
+    stage_start(&s);
+    ask(&s, 1, "a", 0);
+    ask(&s, 1, "b", 10);
+    ask(&s, 1, "c", 20);
+    tick(&s, 1999);
+    ck_assert_uint_eq(counts(&s).pairs, 0);
+    tick(&s, 2000);
+    ck_assert_uint_eq(score(&s, "a", "b"), 1);
+    ck_assert_uint_eq(score(&s, "a", "c"), 1);
+    ck_assert_uint_eq(score(&s, "b", "c"), 0);
+    tick(&s, 2010);
+    ck_assert_uint_eq(score(&s, "b", "c"), 1);
+    tick(&s, 2020);
+    ck_assert_uint_eq(counts(&s).pairs, 3);
+    ck_assert_uint_eq(counts(&s).triggers, 2);
+    ck_assert_uint_eq(counts(&s).windows_open, 0);
+    ck_assert_uint_eq(score(&s, "c", "a"), 0);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(the_third_visit_brings_the_whole_chain)
+{
+    struct stage s;
+
+    stage_start(&s);
+    visit(&s, 1, "abcdef", 0);
+    ck_assert_str_eq(brings(&s, 1, "a", 10 * SECOND), "");
+    visit(&s, 1, "bcdef", 10 * SECOND + 10);
+    tick(&s, 15 * SECOND);
+    ck_assert_uint_eq(score(&s, "a", "f"), 2);
+    ck_assert_uint_eq(score(&s, "e", "f"), 2);
+    ck_assert_str_eq(brings(&s, 1, "a", 20 * SECOND), "bcdef");
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(a_request_when_the_window_is_due_is_not_seen)
+{
+    struct stage s;
+
+    stage_start(&s);
+    ask(&s, 1, "a", 0);
+    ask(&s, 1, "b", 1999);
+    ask(&s, 1, "c", 2000);
+    ck_assert_uint_eq(score(&s, "a", "b"), 1);
+    ck_assert_uint_eq(score(&s, "a", "c"), 0);
+    tick(&s, 5000);
+    ck_assert_uint_eq(score(&s, "a", "c"), 0);
+    ck_assert_uint_eq(score(&s, "b", "c"), 1);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(what_was_not_seen_loses_1_and_is_forgotten_at_0)
+{
+    struct stage s;
+
+    stage_start(&s);
+    visit(&s, 1, "ab", 0);
+    visit(&s, 1, "ab", 10 * SECOND);
+    visit(&s, 1, "ac", 20 * SECOND);
+    tick(&s, 25 * SECOND);
+    ck_assert_uint_eq(score(&s, "a", "b"), 1);
+    ck_assert_uint_eq(score(&s, "a", "c"), 1);
+    visit(&s, 1, "a", 30 * SECOND);
+    tick(&s, 35 * SECOND);
+    ck_assert_uint_eq(score(&s, "a", "b"), 0);
+    ck_assert_uint_eq(score(&s, "a", "c"), 0);
+    ck_assert_uint_eq(counts(&s).pairs, 0);
+    ck_assert_uint_eq(counts(&s).triggers, 0);
+    visit(&s, 1, "ab", 40 * SECOND); /* forgotten: it starts at 1 again */
+    tick(&s, 45 * SECOND);
+    ck_assert_uint_eq(score(&s, "a", "b"), 1);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(a_trigger_that_was_not_asked_keeps_its_scores)
+{
+    struct stage s;
+
+    stage_start(&s);
+    visit(&s, 1, "abc", 0);
+    visit(&s, 1, "abc", 10 * SECOND);
+    visit(&s, 1, "a", 20 * SECOND);
+    tick(&s, 25 * SECOND);
+    ck_assert_uint_eq(score(&s, "a", "b"), 1);
+    ck_assert_uint_eq(score(&s, "a", "c"), 1);
+    ck_assert_uint_eq(score(&s, "b", "c"), 2);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(nothing_is_fetched_that_is_fresh_or_under_way_or_failed)
+{
+    struct stage s;
+
+    stage_start(&s);
+    visit(&s, 1, "abcde", 0);
+    visit(&s, 1, "abcde", 10 * SECOND);
+    tick(&s, 15 * SECOND);
+    s.copy['b'] = PREDICT_FRESH;
+    s.copy['c'] = PREDICT_UNDER_WAY;
+    s.copy['d'] = PREDICT_FAILED;
+    ck_assert_str_eq(brings(&s, 1, "a", 20 * SECOND), "e");
+    ck_assert_uint_eq(counts(&s).shed, 0);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(the_score_asked_for_is_an_option)
+{
+    struct predict_conf c = plain();
+    struct stage s;
+
+    c.score = 3;
+    stage_open(&s, &c);
+    visit(&s, 1, "ab", 0);
+    visit(&s, 1, "ab", 10 * SECOND);
+    ck_assert_str_eq(brings(&s, 1, "a", 20 * SECOND), "");
+    ask(&s, 1, "b", 20 * SECOND + 10);
+    ck_assert_str_eq(brings(&s, 1, "a", 30 * SECOND), "b");
+    stage_close(&s);
+}
+END_TEST
+
+/* ---- what the words leave open --------------------------------------------------------------- */
+
+START_TEST(a_follower_counts_once_in_a_window)
+{
+    struct stage s;
+
+    stage_start(&s);
+    visit(&s, 1, "abbb", 0);
+    tick(&s, 5 * SECOND);
+    ck_assert_uint_eq(score(&s, "a", "b"), 1);
+    visit(&s, 1, "abbb", 10 * SECOND);
+    tick(&s, 15 * SECOND);
+    ck_assert_uint_eq(score(&s, "a", "b"), 2);
+    ck_assert_uint_eq(score(&s, "b", "b"), 0);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(a_repeat_in_an_open_window_opens_none_but_is_seen)
+{
+    struct stage s;
+
+    stage_start(&s);
+    ask(&s, 1, "a", 0);
+    ask(&s, 1, "b", 10);
+    ask(&s, 1, "a", 1000);
+    ck_assert_uint_eq(counts(&s).windows_open, 2);
+    tick(&s, 2000);
+    ck_assert_uint_eq(score(&s, "a", "b"), 1);
+    tick(&s, 5000); /* a window of the second a would have unlearned it */
+    ck_assert_uint_eq(score(&s, "a", "b"), 1);
+    ck_assert_uint_eq(score(&s, "b", "a"), 1);
+    ask(&s, 1, "a", 6000);
+    ck_assert_uint_eq(counts(&s).windows_open, 1);
+    ask(&s, 1, "a", 8000); /* the first one is due by now */
+    ck_assert_uint_eq(counts(&s).windows_open, 1);
+    tick(&s, 9999);
+    ck_assert_uint_eq(counts(&s).windows_open, 1);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(a_repeat_opens_a_window_where_2007_is_wanted_to_the_letter)
+{
+    struct predict_conf c = plain();
+    struct stage s;
+
+    c.reopen = true;
+    stage_open(&s, &c);
+    ask(&s, 1, "a", 0);
+    ask(&s, 1, "b", 10);
+    ask(&s, 1, "a", 1000);
+    ck_assert_uint_eq(counts(&s).windows_open, 3);
+    tick(&s, 2999);
+    ck_assert_uint_eq(score(&s, "a", "b"), 1);
+    tick(&s, 3000);
+    ck_assert_uint_eq(score(&s, "a", "b"), 0);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(every_client_has_a_window_of_its_own_for_the_same_question)
+{
+    struct stage s;
+
+    stage_start(&s);
+    ask(&s, 1, "a", 0);
+    ask(&s, 2, "a", 1);
+    ask(&s, 3, "a", 2);
+    ask(&s, 1, "a", 3);
+    ask(&s, 2, "a", 4);
+    ck_assert_uint_eq(counts(&s).windows_open, 3);
+    ask(&s, 2, "b", 5);
+    tick(&s, 2000); /* client 1 did not ask for b, client 2 did, and client 3 costs it 1 */
+    ck_assert_uint_eq(score(&s, "a", "b"), 0);
+    tick(&s, 2001);
+    ck_assert_uint_eq(score(&s, "a", "b"), 1);
+    tick(&s, 2002);
+    ck_assert_uint_eq(score(&s, "a", "b"), 0);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(a_question_has_32_windows_open_at_most)
+{
+    struct stage s;
+
+    stage_start(&s);
+    for (unsigned client = 0; client < 40; client++)
+        ask(&s, client, "a", client);
+    ck_assert_uint_eq(counts(&s).windows_open, 32);
+    ck_assert_uint_eq(counts(&s).unlisted, 0);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(with_scope_client_only_requests_of_one_client_follow_each_other)
+{
+    struct stage s;
+
+    stage_start(&s);
+    ask(&s, 1, "a", 0);
+    ask(&s, 2, "x", 5);
+    ask(&s, 1, "b", 10);
+    ask(&s, 2, "y", 15);
+    tick(&s, 5000);
+    ck_assert_uint_eq(score(&s, "a", "b"), 1);
+    ck_assert_uint_eq(score(&s, "x", "y"), 1);
+    ck_assert_uint_eq(counts(&s).pairs, 2);
+    ask(&s, 3, "a", 6000); /* the scores are common */
+    ask(&s, 3, "b", 6010);
+    tick(&s, 9000);
+    ck_assert_uint_eq(score(&s, "a", "b"), 2);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(with_scope_global_all_requests_follow_each_other)
+{
+    struct predict_conf c = plain();
+    struct stage s;
+
+    c.scope = PREDICT_SCOPE_GLOBAL;
+    stage_open(&s, &c);
+    ask(&s, 1, "a", 0);
+    ask(&s, 2, "x", 5);
+    ask(&s, 1, "b", 10);
+    tick(&s, 5000);
+    ck_assert_uint_eq(score(&s, "a", "x"), 1);
+    ck_assert_uint_eq(score(&s, "a", "b"), 1);
+    ck_assert_uint_eq(score(&s, "x", "b"), 1);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(a_fresh_copy_may_hide_a_follower_which_then_loses_nothing)
+{
+    struct stage s;
+
+    stage_start(&s);
+    visit(&s, 1, "ab", 0);
+    visit(&s, 1, "ab", 10 * SECOND);
+    tick(&s, 15 * SECOND);
+    s.copy['b'] = PREDICT_FRESH;
+    ask(&s, 1, "a", 20 * SECOND);
+    tick(&s, 25 * SECOND);
+    ck_assert_uint_eq(score(&s, "a", "b"), 2);
+    s.copy['b'] = PREDICT_ABSENT; /* at the end of the window */
+    s.refuse = true;
+    ask(&s, 1, "a", 30 * SECOND);
+    tick(&s, 35 * SECOND);
+    ck_assert_uint_eq(score(&s, "a", "b"), 1);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(a_copy_that_is_fresh_by_an_unused_prefetch_hides_nothing)
+{
+    struct stage s;
+
+    stage_start(&s);
+    visit(&s, 1, "ab", 0);
+    visit(&s, 1, "ab", 10 * SECOND);
+    tick(&s, 15 * SECOND);
+    ck_assert_str_eq(brings(&s, 1, "a", 20 * SECOND), "b");
+    land(&s, "b", true, 20 * SECOND + 40);
+    s.copy['b'] = PREDICT_FRESH;
+    tick(&s, 25 * SECOND);
+    ck_assert_uint_eq(score(&s, "a", "b"), 1);
+    ck_assert_uint_eq(counts(&s).unused, 0); /* it is fresh yet and may still be asked for */
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(a_copy_of_a_used_prefetch_hides_like_any_other)
+{
+    struct stage s;
+
+    stage_start(&s);
+    visit(&s, 1, "ab", 0);
+    visit(&s, 1, "ab", 10 * SECOND);
+    tick(&s, 15 * SECOND);
+    ck_assert_str_eq(brings(&s, 1, "a", 20 * SECOND), "b");
+    land(&s, "b", true, 20 * SECOND + 40);
+    s.copy['b'] = PREDICT_FRESH;
+    ask(&s, 1, "b", 20 * SECOND + 50);
+    tick(&s, 25 * SECOND);
+    ck_assert_uint_eq(score(&s, "a", "b"), 3);
+    ask(&s, 1, "a", 30 * SECOND);
+    tick(&s, 35 * SECOND);
+    ck_assert_uint_eq(score(&s, "a", "b"), 3);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(always_subtract_takes_1_even_from_what_is_fresh)
+{
+    struct predict_conf c = plain();
+    struct stage s;
+
+    c.always_subtract = true;
+    stage_open(&s, &c);
+    visit(&s, 1, "ab", 0);
+    visit(&s, 1, "ab", 10 * SECOND);
+    tick(&s, 15 * SECOND);
+    s.copy['b'] = PREDICT_FRESH;
+    ask(&s, 1, "a", 20 * SECOND);
+    tick(&s, 25 * SECOND);
+    ck_assert_uint_eq(score(&s, "a", "b"), 1);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(a_score_stops_at_the_cap_and_falls_from_there)
+{
+    struct predict_conf c = plain();
+    struct stage s;
+
+    c.cap = 3;
+    stage_open(&s, &c);
+    s.refuse = true;
+    for (unsigned i = 0; i < 7; i++)
+        visit(&s, 1, "ab", i * 10 * SECOND);
+    tick(&s, 75 * SECOND);
+    ck_assert_uint_eq(score(&s, "a", "b"), 3);
+    for (unsigned i = 0; i < 3; i++) {
+        ck_assert_uint_eq(score(&s, "a", "b"), 3 - i);
+        ask(&s, 1, "a", 100 * SECOND + i * 10 * SECOND);
+        tick(&s, 105 * SECOND + i * 10 * SECOND);
+    }
+    ck_assert_uint_eq(counts(&s).pairs, 0);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(without_a_cap_a_score_goes_on)
+{
+    struct predict_conf c = plain();
+    struct stage s;
+
+    c.cap = 0;
+    stage_open(&s, &c);
+    for (unsigned i = 0; i < 300; i++)
+        visit(&s, 1, "ab", i * 10 * SECOND);
+    tick(&s, 4000 * SECOND);
+    ck_assert_uint_eq(score(&s, "a", "b"), 300);
+    stage_close(&s);
+}
+END_TEST
+
+/* Seen in 3 of 4 windows: score 1, 2, 1, 2. */
+static void see_3_of_4(struct stage *s, const struct predict_conf *c)
+{
+    stage_open(s, c);
+    visit(s, 1, "ab", 0);
+    visit(s, 1, "ab", 10 * SECOND);
+    s->refuse = true;
+    visit(s, 1, "ac", 20 * SECOND);
+    visit(s, 1, "ab", 30 * SECOND);
+    tick(s, 35 * SECOND);
+    s->refuse = false;
+    ck_assert_uint_eq(score(s, "a", "b"), 2);
+}
+
+START_TEST(confidence_is_the_share_of_windows_that_saw_the_follower)
+{
+    struct predict_conf c = plain();
+    struct stage s;
+
+    c.confidence_percent = 75;
+    see_3_of_4(&s, &c);
+    ck_assert_str_eq(brings(&s, 1, "a", 40 * SECOND), "b");
+    stage_close(&s);
+    c.confidence_percent = 76;
+    see_3_of_4(&s, &c);
+    ck_assert_str_eq(brings(&s, 1, "a", 40 * SECOND), "");
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(windows_before_the_first_sight_of_a_follower_count_against_it)
+{
+    struct predict_conf c = plain();
+    struct stage s;
+
+    c.confidence_percent = 50;
+    stage_open(&s, &c);
+    for (unsigned i = 0; i < 3; i++)
+        visit(&s, 1, "ac", i * 10 * SECOND);
+    for (unsigned i = 3; i < 5; i++)
+        visit(&s, 1, "acb", i * 10 * SECOND);
+    tick(&s, 45 * SECOND);
+    ck_assert_uint_eq(score(&s, "a", "b"), 2);
+    ck_assert_str_eq(brings(&s, 1, "a", 50 * SECOND), "c"); /* b: 2 of 5 */
+    ask(&s, 1, "b", 50 * SECOND + 10);
+    ask(&s, 1, "c", 50 * SECOND + 20);
+    tick(&s, 55 * SECOND);
+    ck_assert_str_eq(brings(&s, 1, "a", 60 * SECOND), "cb"); /* 3 of 6 */
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(a_window_that_says_nothing_does_not_count_for_confidence)
+{
+    struct predict_conf c = plain();
+    struct stage s;
+
+    c.confidence_percent = 100;
+    stage_open(&s, &c);
+    visit(&s, 1, "ab", 0);
+    visit(&s, 1, "ab", 10 * SECOND);
+    tick(&s, 15 * SECOND);
+    s.copy['b'] = PREDICT_FRESH;
+    visit(&s, 1, "ac", 20 * SECOND);
+    tick(&s, 25 * SECOND);
+    s.copy['b'] = PREDICT_ABSENT;
+    ck_assert_str_eq(brings(&s, 1, "a", 30 * SECOND), "b");
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(confidence_follows_the_times)
+{
+    struct predict_conf c = plain();
+    struct stage s;
+    unsigned i;
+
+    c.confidence_percent = 50;
+    c.cap = 0;
+    stage_open(&s, &c);
+    s.refuse = true;
+    for (i = 0; i < 63; i++)
+        visit(&s, 1, "abc", i * 10 * SECOND);
+    for (; i < 64; i++) /* the 64th window halves: b 63 of 64 becomes 32 of 32 */
+        visit(&s, 1, "ac", i * 10 * SECOND);
+    for (; i < 96; i++) /* and these make it 32 of 64, which becomes 16 of 32 */
+        visit(&s, 1, "ac", i * 10 * SECOND);
+    tick(&s, i * 10 * SECOND - 1);
+    ck_assert_uint_eq(score(&s, "a", "b"), 30); /* 63 - 33 */
+    s.refuse = false;
+    ck_assert_str_eq(brings(&s, 1, "a", i * 10 * SECOND), "cb");
+    tick(&s, i * 10 * SECOND + 5000); /* 16 of 33 */
+    ck_assert_str_eq(brings(&s, 1, "a", ++i * 10 * SECOND), "c");
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(a_pair_serves_only_the_client_that_showed_it_until_another_did)
+{
+    struct predict_conf c = plain();
+    struct stage s;
+
+    c.share = 2;
+    stage_open(&s, &c);
+    visit(&s, 1, "ab", 0);
+    visit(&s, 1, "ab", 10 * SECOND);
+    visit(&s, 1, "ab", 20 * SECOND);
+    tick(&s, 25 * SECOND);
+    ck_assert_str_eq(brings(&s, 2, "a", 30 * SECOND), "");
+    tick(&s, 35 * SECOND);
+    ck_assert_uint_eq(score(&s, "a", "b"), 2);
+    ck_assert_str_eq(brings(&s, 1, "a", 40 * SECOND), "b");
+    ask(&s, 1, "b", 40 * SECOND + 10);
+    visit(&s, 2, "ab", 50 * SECOND);
+    tick(&s, 55 * SECOND);
+    ck_assert_str_eq(brings(&s, 3, "a", 60 * SECOND), "b");
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(share_can_ask_for_up_to_four_clients)
+{
+    struct predict_conf c = plain();
+    struct stage s;
+
+    for (unsigned share = 1; share <= PREDICT_SHARE_MAX; share++) {
+        c.share = share;
+        stage_open(&s, &c);
+        for (unsigned client = 1; client < share; client++)
+            visit(&s, client, "ab", client * 10 * SECOND);
+        visit(&s, 1, "ab", 80 * SECOND);
+        visit(&s, 1, "ab", 90 * SECOND);
+        tick(&s, 95 * SECOND);
+        s.refuse = true;
+        ck_assert_uint_eq(counts(&s).shed, 0);
+        ask(&s, 9, "a", 100 * SECOND);
+        ck_assert_uint_eq(counts(&s).shed, share == 1);
+        for (unsigned client = 1; client < share; client++) {
+            ask(&s, client, "a", 100 * SECOND + client);
+            ck_assert_uint_eq(counts(&s).shed, client);
+        }
+        ask(&s, 9, "b", 100 * SECOND + 20);
+        tick(&s, 105 * SECOND);
+        stage_close(&s);
+    }
+}
+END_TEST
+
+START_TEST(with_scope_global_the_asker_of_the_follower_showed_the_pair)
+{
+    struct predict_conf c = plain();
+    struct stage s;
+
+    c.share = 2;
+    c.scope = PREDICT_SCOPE_GLOBAL;
+    stage_open(&s, &c);
+    for (unsigned i = 0; i < 3; i++) { /* 1 asks a, and 2 has junk follow it */
+        ask(&s, 1, "a", i * 10 * SECOND);
+        ask(&s, 2, "j", i * 10 * SECOND + 10);
+    }
+    tick(&s, 25 * SECOND);
+    ck_assert_uint_eq(score(&s, "a", "j"), 3);
+    ck_assert_str_eq(brings(&s, 1, "a", 30 * SECOND), "");
+    tick(&s, 35 * SECOND);
+    ck_assert_uint_eq(score(&s, "a", "j"), 2);
+    ck_assert_str_eq(brings(&s, 2, "a", 40 * SECOND), "j");
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(a_prefetch_leads_to_no_other)
+{
+    struct stage s;
+
+    stage_start(&s);
+    for (unsigned i = 0; i < 4; i++) /* a>b and b>c, never together */
+        visit(&s, 1, i < 2 ? "ab" : "bc", i * 10 * SECOND);
+    tick(&s, 65 * SECOND);
+    ck_assert_uint_eq(score(&s, "a", "b"), 2);
+    ck_assert_uint_eq(score(&s, "b", "c"), 2);
+    ck_assert_uint_eq(score(&s, "a", "c"), 0);
+    ck_assert_str_eq(brings(&s, 1, "a", 70 * SECOND), "b");
+    ck_assert_uint_eq(counts(&s).windows_open, 1);
+    land(&s, "b", true, 70 * SECOND + 40);
+    ck_assert_str_eq(s.sent, "b");
+    tick(&s, 75 * SECOND);
+    ck_assert_uint_eq(counts(&s).windows_open, 0);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(what_was_never_answered_is_not_prefetched)
+{
+    struct stage s;
+
+    stage_start(&s);
+    for (unsigned i = 0; i < 2; i++) {
+        ask(&s, 1, "a", i * 10 * SECOND);
+        observe(&s, 1, "b", false, i * 10 * SECOND + 10);
+        ask(&s, 1, "c", i * 10 * SECOND + 20);
+    }
+    tick(&s, 15 * SECOND);
+    ck_assert_uint_eq(score(&s, "a", "b"), 2);
+    ck_assert_str_eq(brings(&s, 1, "a", 20 * SECOND), "c");
+    land(&s, "b", true, 20 * SECOND + 5);
+    ck_assert_str_eq(brings(&s, 1, "a", 20 * SECOND + 10), "bc");
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(a_failure_ends_prefetching_until_the_next_answer)
+{
+    struct stage s;
+
+    stage_start(&s);
+    visit(&s, 1, "ab", 0);
+    visit(&s, 1, "ab", 10 * SECOND);
+    tick(&s, 15 * SECOND);
+    ck_assert_str_eq(brings(&s, 1, "a", 20 * SECOND), "b");
+    land(&s, "b", false, 20 * SECOND + 40);
+    ck_assert_uint_eq(counts(&s).unused, 1);
+    ck_assert_uint_eq(counts(&s).outstanding, 0);
+    ck_assert_str_eq(brings(&s, 1, "a", 20 * SECOND + 50), "");
+    observe(&s, 1, "b", true, 20 * SECOND + 60);
+    ck_assert_str_eq(brings(&s, 1, "a", 20 * SECOND + 70), "b");
+    stage_close(&s);
+}
+END_TEST
+
+/* ---- what became of prefetches --------------------------------------------------------------- */
+
+static void train_ab(struct stage *s, const struct predict_conf *c)
+{
+    stage_open(s, c);
+    visit(s, 1, "ab", 0);
+    visit(s, 1, "ab", 10 * SECOND);
+    tick(s, 15 * SECOND);
+}
+
+START_TEST(a_prefetch_that_landed_saves_a_round_trip)
+{
+    struct predict_conf c = plain();
+    struct stage s;
+
+    train_ab(&s, &c);
+    ck_assert_str_eq(brings(&s, 1, "a", 20000), "b");
+    land(&s, "b", true, 20040);
+    ck_assert_uint_eq(counts(&s).outstanding, 1);
+    observe(&s, 1, "b", true, 20500);
+    ck_assert_uint_eq(counts(&s).prefetches, 1);
+    ck_assert_uint_eq(counts(&s).used, 1);
+    ck_assert_uint_eq(counts(&s).used_late, 0);
+    ck_assert_uint_eq(counts(&s).saved_ms, 40);
+    ck_assert_uint_eq(counts(&s).outstanding, 0);
+    observe(&s, 1, "b", true, 20600); /* it is used once */
+    ck_assert_uint_eq(counts(&s).used, 1);
+    ck_assert_uint_eq(counts(&s).saved_ms, 40);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(a_prefetch_under_way_saves_what_had_gone_by)
+{
+    struct predict_conf c = plain();
+    struct stage s;
+
+    train_ab(&s, &c);
+    ck_assert_str_eq(brings(&s, 1, "a", 20000), "b");
+    observe(&s, 1, "b", false, 20015);
+    land(&s, "b", true, 20040);
+    ck_assert_uint_eq(counts(&s).used, 0);
+    ck_assert_uint_eq(counts(&s).used_late, 1);
+    ck_assert_uint_eq(counts(&s).saved_ms, 15);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(a_prefetch_that_expired_before_its_client_came_is_unused)
+{
+    struct predict_conf c = plain();
+    struct stage s;
+
+    train_ab(&s, &c);
+    ck_assert_str_eq(brings(&s, 1, "a", 20000), "b");
+    land(&s, "b", true, 20040);
+    observe(&s, 1, "b", false, 21500); /* a miss, though it had landed */
+    ck_assert_uint_eq(counts(&s).unused, 1);
+    ck_assert_uint_eq(counts(&s).used, 0);
+    ck_assert_uint_eq(counts(&s).saved_ms, 0);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(a_prefetch_nobody_asks_for_is_unused_when_the_window_closes_without_a_copy)
+{
+    struct predict_conf c = plain();
+    struct stage s;
+
+    train_ab(&s, &c);
+    ck_assert_str_eq(brings(&s, 1, "a", 20000), "b");
+    land(&s, "b", true, 20040);
+    tick(&s, 21999);
+    ck_assert_uint_eq(counts(&s).unused, 0);
+    tick(&s, 22000);
+    ck_assert_uint_eq(counts(&s).unused, 1);
+    ck_assert_uint_eq(score(&s, "a", "b"), 1);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(a_prefetch_that_is_sent_again_makes_the_first_one_unused)
+{
+    struct predict_conf c = plain();
+    struct stage s;
+
+    train_ab(&s, &c);
+    ck_assert_str_eq(brings(&s, 1, "a", 20000), "b");
+    land(&s, "b", true, 20040);
+    ck_assert_str_eq(brings(&s, 1, "a", 21000), "b"); /* the copy has gone */
+    ck_assert_uint_eq(counts(&s).prefetches, 2);
+    ck_assert_uint_eq(counts(&s).unused, 1);
+    ck_assert_uint_eq(counts(&s).outstanding, 1);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(an_unused_prefetch_is_found_by_the_sweep_when_its_copy_has_gone)
+{
+    struct predict_conf c = plain();
+    struct stage s;
+
+    train_ab(&s, &c);
+    ck_assert_str_eq(brings(&s, 1, "a", 20000), "b");
+    land(&s, "b", true, 20040);
+    s.copy['b'] = PREDICT_FRESH;
+    tick(&s, 25 * SECOND);
+    ck_assert_uint_eq(counts(&s).outstanding, 1);
+    s.copy['b'] = PREDICT_ABSENT;
+    ask(&s, 1, "x", 30 * SECOND); /* any window that closes */
+    tick(&s, 35 * SECOND);
+    ck_assert_uint_eq(counts(&s).outstanding, 0);
+    ck_assert_uint_eq(counts(&s).unused, 1);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(a_prefetch_that_is_refused_was_not_sent)
+{
+    struct predict_conf c = plain();
+    struct stage s;
+
+    train_ab(&s, &c);
+    s.refuse = true;
+    ck_assert_str_eq(brings(&s, 1, "a", 20000), "");
+    ck_assert_uint_eq(counts(&s).prefetches, 0);
+    ck_assert_uint_eq(counts(&s).shed, 1);
+    ck_assert_uint_eq(counts(&s).outstanding, 0);
+    stage_close(&s);
+}
+END_TEST
+
+/* ---- budget and bounds of prefetching -------------------------------------------------------- */
+
+/* t and 40 followers x00 to x39, each with a score of 2. */
+static void train_many(struct stage *s, const struct predict_conf *c)
+{
+    char name[8];
+
+    stage_open(s, c);
+    for (unsigned i = 0; i < 2; i++) {
+        ask(s, 1, "t", i * 10 * SECOND);
+        for (unsigned k = 0; k < 40; k++) {
+            snprintf(name, sizeof name, "x%02u", k);
+            ask(s, 1, name, i * 10 * SECOND + 10 + k);
+        }
+    }
+    tick(s, 15 * SECOND);
+    ck_assert_uint_eq(score(s, "t", "x39"), 2);
+    s->copy['t'] = PREDICT_FRESH; /* to ask for it earns nothing */
+}
+
+static size_t n_brought(struct stage *s, const char *name, uint64_t at)
+{
+    return strlen(brings(s, 1, name, at));
+}
+
+START_TEST(a_request_brings_32_followers_at_most)
+{
+    struct predict_conf c = plain();
+    struct stage s;
+
+    train_many(&s, &c);
+    ck_assert_uint_eq(n_brought(&s, "t", 20 * SECOND), 32);
+    stage_close(&s);
+    c.prefetches_max = 5;
+    train_many(&s, &c);
+    ck_assert_uint_eq(n_brought(&s, "t", 20 * SECOND), 5);
+    stage_close(&s);
+    c.prefetches_max = 0;
+    train_many(&s, &c);
+    ck_assert_uint_eq(n_brought(&s, "t", 20 * SECOND), 40);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(the_strongest_followers_come_first)
+{
+    struct predict_conf c = plain();
+    struct stage s;
+
+    c.prefetches_max = 3;
+    stage_open(&s, &c);
+    s.refuse = true;
+    visit(&s, 1, "abcde", 0);
+    visit(&s, 1, "abcde", 10 * SECOND);
+    visit(&s, 1, "acde", 20 * SECOND); /* b 1, c 3, d 3, e 3 */
+    visit(&s, 1, "abde", 30 * SECOND); /* b 2, c 2, d 4, e 4 */
+    visit(&s, 1, "abce", 40 * SECOND); /* b 3, c 3, d 3, e 5 */
+    tick(&s, 45 * SECOND);
+    s.refuse = false;
+    ck_assert_str_eq(brings(&s, 1, "a", 50 * SECOND), "ebc");
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(waste_is_bounded_by_a_bucket_of_256_tokens)
+{
+    struct predict_conf c = plain();
+    struct stage s;
+    char name[8];
+
+    c.budget_percent = 10;
+    train_many(&s, &c);
+    for (unsigned i = 0; i < 8; i++)
+        ck_assert_uint_eq(n_brought(&s, "t", 20 * SECOND + i), 32);
+    ck_assert_uint_eq(n_brought(&s, "t", 20 * SECOND + 8), 0);
+    ck_assert_uint_eq(counts(&s).shed, 32);
+    for (unsigned i = 0; i < 100; i++) /* what the cache answers earns nothing */
+        observe(&s, 1, "h", true, 20 * SECOND + 9);
+    ck_assert_uint_eq(n_brought(&s, "t", 20 * SECOND + 10), 0);
+    for (unsigned i = 0; i < 10; i++) { /* ten questions upstream earn 1 */
+        snprintf(name, sizeof name, "l%u", i);
+        ask(&s, 1, name, 20 * SECOND + 10);
+    }
+    ck_assert_str_eq(brings(&s, 1, "t", 20 * SECOND + 10), "x");
+
+    s.copy['x'] = PREDICT_UNDER_WAY;
+    ask(&s, 1, "x00", 20 * SECOND + 11); /* it is used: 1 back, and 0.1 as a question upstream */
+    ck_assert_uint_eq(counts(&s).used_late, 1);
+    s.copy['x'] = PREDICT_ABSENT;
+    ck_assert_uint_eq(n_brought(&s, "t", 20 * SECOND + 12), 1);
+    for (unsigned i = 0; i < 8; i++) { /* 0.9 */
+        snprintf(name, sizeof name, "m%u", i);
+        ask(&s, 1, name, 20 * SECOND + 13);
+    }
+    ck_assert_uint_eq(n_brought(&s, "t", 20 * SECOND + 14), 0);
+    observe(&s, 1, "n", false, 20 * SECOND + 15); /* 1.0 */
+    ck_assert_uint_eq(n_brought(&s, "t", 20 * SECOND + 16), 1);
+    for (unsigned i = 0; i < 100; i++) /* those that join a question under way earn nothing */
+        observe(&s, 2 + i, "n", false, 20 * SECOND + 17);
+    ck_assert_uint_eq(n_brought(&s, "t", 20 * SECOND + 18), 0);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(a_prefetch_in_time_gives_its_token_back)
+{
+    struct predict_conf c = plain();
+    struct stage s;
+
+    c.budget_percent = 10;
+    train_ab(&s, &c);
+    for (unsigned i = 0; i < 1000; i++) { /* used every time: the bucket never runs dry */
+        uint64_t at = 20000 + i * 5000;
+
+        s.copy['a'] = PREDICT_FRESH;
+        s.copy['b'] = PREDICT_ABSENT;
+        ck_assert_str_eq(brings(&s, 1, "a", at), "b");
+        land(&s, "b", true, at + 40);
+        s.copy['b'] = PREDICT_FRESH;
+        ask(&s, 1, "b", at + 50);
+    }
+    ck_assert_uint_eq(counts(&s).used, 1000);
+    ck_assert_uint_eq(counts(&s).shed, 0);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(budget_0_is_no_limit)
+{
+    struct predict_conf c = plain();
+    struct stage s;
+
+    c.budget_percent = 0;
+    train_many(&s, &c);
+    for (unsigned i = 0; i < 20; i++)
+        ck_assert_uint_eq(n_brought(&s, "t", 20 * SECOND + i), 32);
+    ck_assert_uint_eq(counts(&s).shed, 0);
+    stage_close(&s);
+}
+END_TEST
+
+/* A rule whose prefetches go unused is switched off by its own score. */
+START_TEST(junk_is_unlearned_as_fast_as_it_was_learned)
+{
+    struct predict_conf c = plain();
+    struct stage s;
+    unsigned wasted = 0;
+
+    c.cap = 5;
+    stage_open(&s, &c);
+    s.refuse = true;
+    for (unsigned i = 0; i < 50; i++)
+        visit(&s, 1, "aj", i * 10 * SECOND);
+    tick(&s, 500 * SECOND);
+    s.refuse = false;
+    for (unsigned i = 50; i < 100; i++) {
+        wasted += *brings(&s, 1, "a", i * 10 * SECOND) == 'j';
+        land_all(&s, i * 10 * SECOND + 40);
+        s.copy['j'] = PREDICT_FRESH; /* the client's cache is not the reason */
+        tick(&s, i * 10 * SECOND + 5000);
+        s.copy['j'] = PREDICT_ABSENT;
+    }
+    ck_assert_uint_eq(wasted, 4); /* at 5, 4, 3 and 2 */
+    ck_assert_uint_eq(counts(&s).unused + counts(&s).outstanding, 4);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(looks_at_the_cache_are_bounded)
+{
+    struct predict_conf c = plain();
+    struct stage s;
+
+    c.looks_per_ms = 1; /* and 1000 in reserve */
+    train_many(&s, &c);
+    s.copy['x'] = PREDICT_FRESH;
+    for (unsigned i = 0; i < 32; i++) /* 32 looks each: 992, then 8 and the rest of that one */
+        ask(&s, 1, "t", 20 * SECOND);
+    ck_assert_uint_eq(counts(&s).shed, 0);
+    ask(&s, 1, "t", 20 * SECOND);
+    ck_assert_uint_eq(counts(&s).shed, 1);
+    ask(&s, 1, "t", 20 * SECOND + 1);
+    ck_assert_uint_eq(counts(&s).shed, 1);
+    ask(&s, 1, "t", 20 * SECOND + 1);
+    ck_assert_uint_eq(counts(&s).shed, 2);
+    stage_close(&s);
+}
+END_TEST
+
+/* ---- bounds of learning ---------------------------------------------------------------------- */
+
+START_TEST(when_a_trigger_is_full_the_weakest_goes)
+{
+    struct predict_conf c = plain();
+    struct stage s;
+
+    c.dependencies_max = 2;
+    stage_open(&s, &c);
+    s.refuse = true;
+    visit(&s, 1, "abcd", 0); /* the nearest ones stay */
+    tick(&s, 5 * SECOND);
+    ck_assert_uint_eq(score(&s, "a", "b"), 1);
+    ck_assert_uint_eq(score(&s, "a", "c"), 1);
+    ck_assert_uint_eq(score(&s, "a", "d"), 0);
+    visit(&s, 1, "abcd", 10 * SECOND); /* b and c are stronger than a new one */
+    tick(&s, 15 * SECOND);
+    ck_assert_uint_eq(score(&s, "a", "c"), 2);
+    ck_assert_uint_eq(score(&s, "a", "d"), 0);
+    visit(&s, 1, "abd", 20 * SECOND); /* b 3, c 1: d takes its place */
+    tick(&s, 25 * SECOND);
+    ck_assert_uint_eq(score(&s, "a", "b"), 3);
+    ck_assert_uint_eq(score(&s, "a", "c"), 0);
+    ck_assert_uint_eq(score(&s, "a", "d"), 1);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(a_window_looks_at_so_many_requests_and_takes_nothing_for_the_rest)
+{
+    struct predict_conf c = plain();
+    struct stage s;
+
+    c.seen_max = 2;
+    stage_open(&s, &c);
+    visit(&s, 1, "ab", 0);
+    visit(&s, 1, "acdb", 10 * SECOND);
+    tick(&s, 15 * SECOND);
+    ck_assert_uint_eq(score(&s, "a", "b"), 1);
+    ck_assert_uint_eq(score(&s, "a", "c"), 1);
+    ck_assert_uint_eq(score(&s, "a", "d"), 1);
+    visit(&s, 1, "ac", 20 * SECOND);
+    tick(&s, 25 * SECOND);
+    ck_assert_uint_eq(score(&s, "a", "b"), 0);
+    stage_close(&s);
+}
+END_TEST
+
+/* n questions that were never asked before. */
+static void flood(struct stage *s, unsigned client, unsigned n, uint64_t at)
+{
+    static unsigned serial;
+    char name[24];
+
+    for (unsigned i = 0; i < n; i++) {
+        snprintf(name, sizeof name, "~%u", ++serial);
+        ask(s, client, name, at);
+    }
+}
+
+START_TEST(a_window_that_missed_a_request_for_want_of_room_subtracts_nothing)
+{
+    struct predict_conf c = plain();
+    struct stage s;
+
+    c.bytes_max = PREDICT_BYTES_MIN; /* 512 requests are listed, 128 of one client */
+    train_ab(&s, &c);
+    s.refuse = true;
+    ask(&s, 1, "a", 20 * SECOND);
+    flood(&s, 1, 127, 20 * SECOND + 10);
+    ck_assert_uint_eq(counts(&s).unlisted, 0);
+    flood(&s, 1, 1, 20 * SECOND + 20);
+    ck_assert_uint_eq(counts(&s).unlisted, 1);
+    tick(&s, 25 * SECOND);
+    ck_assert_uint_eq(score(&s, "a", "b"), 2);
+    visit(&s, 1, "ab", 30 * SECOND); /* it still adds */
+    flood(&s, 1, 130, 30 * SECOND + 20);
+    tick(&s, 35 * SECOND);
+    ck_assert_uint_eq(score(&s, "a", "b"), 3);
+    ask(&s, 1, "a", 40 * SECOND);
+    tick(&s, 45 * SECOND);
+    ck_assert_uint_eq(score(&s, "a", "b"), 2);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(one_client_that_asks_too_much_does_not_stop_others_from_learning)
+{
+    struct predict_conf c = plain();
+    struct stage s;
+
+    c.bytes_max = PREDICT_BYTES_MIN;
+    stage_open(&s, &c);
+    for (unsigned i = 0; i < 3; i++) {
+        flood(&s, 2, 1000, i * 10 * SECOND);
+        visit(&s, 1, "ab", i * 10 * SECOND);
+        flood(&s, 2, 1000, i * 10 * SECOND + 20);
+    }
+    tick(&s, 35 * SECOND);
+    ck_assert_uint_eq(score(&s, "a", "b"), 3);
+    ask(&s, 1, "a", 40 * SECOND); /* and does not keep them from unlearning */
+    flood(&s, 2, 1000, 40 * SECOND);
+    tick(&s, 45 * SECOND);
+    ck_assert_uint_eq(score(&s, "a", "b"), 2);
+    stage_close(&s);
+}
+END_TEST
+
+static void check_bytes(const struct stage *s)
+{
+    struct predict_counts n = counts(s);
+
+    ck_assert_uint_le(
+        n.bytes, s->conf.bytes_max < PREDICT_BYTES_MIN ? PREDICT_BYTES_MIN : s->conf.bytes_max);
+}
+
+START_TEST(a_flood_of_new_names_costs_fixed_memory_and_takes_nothing_proven)
+{
+    struct predict_conf c = plain();
+    struct stage s;
+    char name[2][8];
+
+    c.bytes_max = PREDICT_BYTES_MIN;
+    stage_open(&s, &c);
+    s.refuse = true;
+    for (unsigned i = 0; i < 100; i++) {
+        snprintf(name[0], sizeof name[0], "t%02u", i);
+        snprintf(name[1], sizeof name[1], "f%02u", i);
+        for (unsigned k = 0; k < 2; k++) {
+            ask(&s, 1, name[0], i * 10 * SECOND + k * 5 * SECOND);
+            ask(&s, 1, name[1], i * 10 * SECOND + k * 5 * SECOND);
+        }
+    }
+    for (uint64_t at = 1100 * SECOND; at < 3100 * SECOND; at += 500) {
+        flood(&s, (unsigned)(at / 1000 % 7) + 2, 25, at); /* 100,000 names in all */
+        check_bytes(&s);
+    }
+    ck_assert_pstr_eq(predict_check(s.p), NULL);
+    ck_assert_uint_gt(counts(&s).triggers, 200);
+    for (unsigned i = 0; i < 100; i++) {
+        snprintf(name[0], sizeof name[0], "t%02u", i);
+        snprintf(name[1], sizeof name[1], "f%02u", i);
+        ck_assert_uint_eq(score(&s, name[0], name[1]), 2);
+    }
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(a_flood_of_client_addresses_costs_fixed_memory)
+{
+    struct predict_conf c = plain();
+    struct stage s;
+    char name[24];
+
+    c.bytes_max = PREDICT_BYTES_MIN;
+    c.scope = PREDICT_SCOPE_CLIENT;
+    train_ab(&s, &c);
+    for (unsigned i = 0; i < 100000; i++) {
+        snprintf(name, sizeof name, "~%u", i);
+        ask(&s, 10 + i, name, 20 * SECOND + i);
+        check_bytes(&s);
+    }
+    ck_assert_uint_gt(counts(&s).unlisted, 0);
+    ck_assert_uint_eq(score(&s, "a", "b"), 2);
+    ck_assert_pstr_eq(predict_check(s.p), NULL);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(among_the_proven_the_least_recently_asked_go_first)
+{
+    struct predict_conf c = plain();
+    struct stage s;
+    char name[2][24];
+    uint64_t at = 20 * SECOND;
+
+    c.bytes_max = PREDICT_BYTES_MIN;
+    train_ab(&s, &c);
+    s.refuse = true;
+    for (unsigned i = 0; i < 20000; i++) {
+        snprintf(name[0], sizeof name[0], "t%u", i);
+        snprintf(name[1], sizeof name[1], "f%u", i);
+        for (unsigned k = 0; k < 2; k++, at += 3000) {
+            ask(&s, 1, name[0], at);
+            ask(&s, 1, name[1], at);
+        }
+        if (i % 100 == 0)
+            visit(&s, 1, "ab", at - 1000);
+        check_bytes(&s);
+    }
+    ck_assert_uint_ge(score(&s, "a", "b"), 2);
+    ck_assert_uint_ge(score(&s, "t19990", "f19990"), 2);
+    ck_assert_uint_eq(score(&s, "t1", "f1"), 0);
+    ck_assert_uint_gt(counts(&s).triggers, 1000);
+    stage_close(&s);
+}
+END_TEST
+
+/* A client that trains junk adds nothing to another client's questions. */
+START_TEST(a_client_that_trains_junk_changes_nothing_for_others)
+{
+    struct predict_conf c = plain();
+    struct stage s;
+
+    c.share = 2;
+    stage_open(&s, &c);
+    for (unsigned i = 0; i < 20; i++) {
+        visit(&s, 1, "abc", i * 10 * SECOND);
+        visit(&s, 2, "ajkl", i * 10 * SECOND + 3000);
+    }
+    tick(&s, 205 * SECOND);
+    ck_assert_uint_ge(score(&s, "a", "j") + score(&s, "a", "k") + score(&s, "a", "l"), 1);
+    ck_assert_ptr_null(strpbrk(brings(&s, 1, "a", 210 * SECOND), "jkl"));
+    ck_assert_ptr_null(strpbrk(brings(&s, 3, "a", 211 * SECOND), "bcjkl"));
+    stage_close(&s);
+}
+END_TEST
+
+/* ---- time and settings ----------------------------------------------------------------------- */
+
+START_TEST(the_due_time_is_that_of_the_oldest_window)
+{
+    struct stage s;
+
+    stage_start(&s);
+    ck_assert_uint_eq(predict_due_ms(s.p), PREDICT_NEVER_MS);
+    ask(&s, 1, "a", 100);
+    ask(&s, 2, "b", 300);
+    ck_assert_uint_eq(predict_due_ms(s.p), 2100);
+    predict_tick(s.p, 2099);
+    ck_assert_uint_eq(predict_due_ms(s.p), 2100);
+    predict_tick(s.p, 2100);
+    ck_assert_uint_eq(predict_due_ms(s.p), 2300);
+    predict_tick(s.p, 2300);
+    ck_assert_uint_eq(predict_due_ms(s.p), PREDICT_NEVER_MS);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(many_windows_due_at_once_close_in_several_calls)
+{
+    struct stage s;
+    unsigned n;
+
+    stage_start(&s);
+    flood(&s, 1, 1000, 0);
+    for (n = 0; predict_due_ms(s.p) <= 2000; n++)
+        predict_tick(s.p, 2000);
+    ck_assert_uint_gt(n, 1);
+    ck_assert_uint_eq(counts(&s).windows_open, 0);
+    ck_assert_uint_eq(predict_due_ms(s.p), PREDICT_NEVER_MS);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(a_window_that_closes_late_sees_no_more_than_one_in_time)
+{
+    struct stage s;
+
+    stage_start(&s);
+    flood(&s, 1, 1000, 0);
+    ask(&s, 1, "a", 1);
+    ask(&s, 1, "b", 2);
+    observe(&s, 1, "c", true, 9000); /* closes some of those before a */
+    ck_assert_uint_gt(counts(&s).windows_open, 900);
+    tick(&s, 9000);
+    ck_assert_uint_eq(score(&s, "a", "b"), 1);
+    ck_assert_uint_eq(score(&s, "a", "c"), 0);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(time_that_runs_backwards_stands_still)
+{
+    struct stage s;
+
+    stage_start(&s);
+    ask(&s, 1, "a", 5000);
+    ask(&s, 1, "b", 10);
+    ck_assert_pstr_eq(predict_check(s.p), NULL);
+    ck_assert_uint_eq(predict_due_ms(s.p), 7000);
+    predict_tick(s.p, 0);
+    tick(&s, 7000);
+    ck_assert_uint_eq(score(&s, "a", "b"), 1);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(new_settings_keep_what_was_learned)
+{
+    struct predict_conf c = plain();
+    struct stage s;
+
+    train_ab(&s, &c);
+    c.score = 3;
+    predict_reconfigure(s.p, &c);
+    ck_assert_str_eq(brings(&s, 1, "a", 20 * SECOND), "");
+    c.score = 2;
+    c.window_ms = 500;
+    c.bytes_max = 0; /* is not changed */
+    predict_reconfigure(s.p, &c);
+    ck_assert_uint_eq(predict_due_ms(s.p), 20 * SECOND + 500);
+    ck_assert_str_eq(brings(&s, 1, "a", 20 * SECOND + 100), "b");
+    c.scope = PREDICT_SCOPE_GLOBAL;
+    predict_reconfigure(s.p, &c);
+    ck_assert_uint_eq(counts(&s).windows_open, 0);
+    ck_assert_uint_eq(score(&s, "a", "b"), 2);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(keys_that_are_empty_or_too_long_are_left_alone)
+{
+    static uint8_t key[PREDICT_KEY_MAX + 1];
+    uint8_t id[PREDICT_CLIENT_LEN] = {0};
+    struct predict_request r = {id, key, 0, true};
+    struct stage s;
+
+    stage_start(&s);
+    predict_observe(s.p, &r, 0);
+    r.key_len = sizeof key;
+    predict_observe(s.p, &r, 0);
+    ck_assert_uint_eq(counts(&s).requests, 0);
+    r.key_len = PREDICT_KEY_MAX;
+    predict_observe(s.p, &r, 0);
+    ck_assert_uint_eq(counts(&s).requests, 1);
+    predict_landed(s.p, key, 0, true, 1);
+    predict_landed(s.p, key, sizeof key, true, 1);
+    stage_close(&s);
+    predict_free(NULL);
+}
+END_TEST
+
+/* ---- chance ---------------------------------------------------------------------------------- */
+
+static uint64_t next_random(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+static void random_step(struct stage *s, uint64_t *state, uint64_t *now_ms)
+{
+    static const enum predict_copy copies[] = {
+        PREDICT_ABSENT, PREDICT_ABSENT, PREDICT_FRESH, PREDICT_UNDER_WAY, PREDICT_FAILED};
+    uint64_t x = next_random(state);
+    char name[3] = {(char)('a' + x % 26), (char)('a' + (x >> 8) % 3), '\0'};
+
+    *now_ms += (x >> 16) % 200;
+    s->n_sent = 0;
+    s->refuse = (x >> 24) % 16 == 0;
+    switch ((x >> 32) % 16) {
+    case 0:
+        predict_tick(s->p, *now_ms);
+        break;
+    case 1:
+        s->copy[(uint8_t)name[0]] = copies[(x >> 40) % 5];
+        break;
+    case 2:
+    case 3:
+        land(s, name, (x >> 40) % 4 != 0, *now_ms);
+        break;
+    case 4:
+        flood(s, (unsigned)(x >> 40) % 4, 20, *now_ms);
+        break;
+    case 5:
+        if ((x >> 40) % 8 == 0)
+            s->conf.scope = (x >> 48) % 2 ? PREDICT_SCOPE_CLIENT : PREDICT_SCOPE_GLOBAL;
+        s->conf.reopen = (x >> 49) % 2;
+        s->conf.share = (unsigned)(x >> 50) % 5;
+        s->conf.cap = (unsigned)(x >> 53) % 5;
+        s->conf.dependencies_max = (unsigned)(x >> 56) % 4 * 8;
+        predict_reconfigure(s->p, &s->conf);
+        break;
+    default:
+        observe(
+            s, (unsigned)(x >> 40) % 4, name, s->copy[(uint8_t)name[0]] == PREDICT_FRESH, *now_ms);
+    }
+}
+
+START_TEST(every_invariant_holds_after_every_step_of_chance)
+{
+    struct predict_conf c = plain();
+    struct stage s;
+    uint64_t state = 88172645463325252u + (uint64_t)_i, now_ms = 0;
+
+    c.bytes_max = PREDICT_BYTES_MIN;
+    c.budget_percent = 10;
+    stage_open(&s, &c);
+    for (unsigned i = 0; i < 3000; i++) {
+        random_step(&s, &state, &now_ms);
+        ck_assert_pstr_eq(predict_check(s.p), NULL);
+        check_bytes(&s);
+    }
+    ck_assert_uint_gt(counts(&s).prefetches, 100);
+    stage_close(&s);
+}
+END_TEST
+
+/* ---- memory that is out ---------------------------------------------------------------------- */
+
+/* Linked with --wrap: allocations are counted, and from one on n_failing of them fail. Check's own
+ * count too, so nothing is asserted while they do. */
+static unsigned long allocations, failing_from, n_failing;
+
+void *__real_malloc(size_t len);
+void *__real_calloc(size_t n, size_t len);
+void *__wrap_malloc(size_t len);
+void *__wrap_calloc(size_t n, size_t len);
+
+static bool fails(void)
+{
+    unsigned long k = allocations++;
+
+    return k >= failing_from && k - failing_from < n_failing;
+}
+
+void *__wrap_malloc(size_t len)
+{
+    return fails() ? NULL : __real_malloc(len);
+}
+
+void *__wrap_calloc(size_t n, size_t len)
+{
+    return fails() ? NULL : __real_calloc(n, len);
+}
+
+static void check_without_failures(const struct predict *p)
+{
+    unsigned long kept = n_failing;
+
+    n_failing = 0;
+    ck_assert_pstr_eq(predict_check(p), NULL);
+    n_failing = kept;
+}
+
+static void learn_and_save(struct stage *s, struct stage *other)
+{
+    uint8_t *bytes = NULL;
+    size_t len;
+    const char *why;
+
+    for (unsigned i = 0; i < 4; i++) {
+        visit(s, 1, "abcdefgh", i * 10 * SECOND);
+        visit(s, 2, "axyz", i * 10 * SECOND);
+        flood(s, 3, 80, i * 10 * SECOND);
+        tick(s, i * 10 * SECOND + 5000);
+        check_without_failures(s->p);
+    }
+    if (predict_save(s->p, &bytes, &len) < 0)
+        return;
+    why = predict_load(other->p, bytes, len);
+    n_failing = 0;
+    ck_assert_pstr_eq(predict_check(other->p), NULL);
+    if (why != NULL) {
+        ck_assert_str_eq(why, "memory is out");
+        ck_assert_uint_eq(counts(other).pairs, 0);
+    } else {
+        ck_assert_uint_eq(counts(other).pairs, counts(s).pairs);
+    }
+    free(bytes);
+}
+
+/* Returns whether the k-th allocation, and n - 1 after it, were reached. */
+static bool live_without(unsigned long k, unsigned long n)
+{
+    struct predict_conf c = plain();
+    struct stage s = {.conf = c}, other = {.conf = c};
+    struct predict_world world = {&s, stage_copy, stage_prefetch};
+    bool reached;
+
+    allocations = 0;
+    failing_from = k;
+    n_failing = n;
+    s.p = predict_create(&c, &world, seed_one);
+    other.p = predict_create(&c, &world, seed_two);
+    if (s.p != NULL && other.p != NULL)
+        learn_and_save(&s, &other);
+    reached = allocations > k;
+    n_failing = 0;
+    if (s.p != NULL) { /* and it goes on */
+        visit(&s, 1, "ab", 1000 * SECOND);
+        tick(&s, 1100 * SECOND);
+        ck_assert_uint_ge(score(&s, "a", "b"), 1);
+        ck_assert_pstr_eq(predict_check(s.p), NULL);
+    }
+    predict_free(s.p);
+    predict_free(other.p);
+    return reached;
+}
+
+START_TEST(any_allocation_may_fail)
+{
+    unsigned long k;
+
+    for (k = 0; live_without(k, 1); k++)
+        ;
+    ck_assert_uint_gt(k, 500);
+}
+END_TEST
+
+START_TEST(all_allocations_may_fail_from_any_on)
+{
+    for (unsigned long k = 0; k < 1000 && live_without(k, 1000000); k += 7)
+        ;
+}
+END_TEST
+
+/* ---- the saved table ------------------------------------------------------------------------- */
+
+#define CHECKSUM_LEN 32
+
+static void save(const struct stage *s, uint8_t **bytes, size_t *len)
+{
+    ck_assert_int_eq(predict_save(s->p, bytes, len), 0);
+}
+
+/* Another predictor, as after a restart: with another seed. */
+static void restart(struct stage *s, const struct predict_conf *conf)
+{
+    struct predict_world world = {s, stage_copy, stage_prefetch};
+
+    memset(s, 0, sizeof *s);
+    s->conf = *conf;
+    s->p = predict_create(conf, &world, seed_two);
+    ck_assert_ptr_nonnull(s->p);
+}
+
+static struct predict_conf shared_by_two(void)
+{
+    struct predict_conf c = plain();
+
+    c.share = 2;
+    return c;
+}
+
+static void train_some(struct stage *s)
+{
+    struct predict_conf c = shared_by_two();
+
+    stage_open(s, &c);
+    visit(s, 1, "abc", 0);
+    visit(s, 1, "abc", 10 * SECOND);
+    visit(s, 2, "xyz", 20 * SECOND);
+    visit(s, 2, "xyz", 30 * SECOND);
+    visit(s, 3, "xy", 40 * SECOND);
+    tick(s, 45 * SECOND);
+    land(s, "c", false, 46 * SECOND);
+}
+
+START_TEST(what_was_learned_survives_a_restart)
+{
+    struct predict_conf c = shared_by_two();
+    struct stage s, t;
+    uint8_t *bytes, *again;
+    size_t len, len_again;
+
+    train_some(&s);
+    save(&s, &bytes, &len);
+    restart(&t, &c);
+    ck_assert_pstr_eq(predict_load(t.p, bytes, len), NULL);
+    ck_assert_pstr_eq(predict_check(t.p), NULL);
+    ck_assert_uint_eq(counts(&t).pairs, counts(&s).pairs);
+    ck_assert_uint_eq(counts(&t).triggers, counts(&s).triggers);
+    ck_assert_uint_eq(score(&t, "a", "b"), 2);
+    ck_assert_uint_eq(score(&t, "x", "y"), 3);
+    ck_assert_uint_eq(score(&t, "x", "z"), 1);
+    save(&t, &again, &len_again);
+    ck_assert_mem_eq(bytes, again, len);
+    ck_assert_uint_eq(len, len_again);
+
+    ck_assert_str_eq(brings(&t, 2, "a", 100), "");
+    ck_assert_str_eq(brings(&t, 1, "a", 100), "b"); /* c had failed */
+    ck_assert_str_eq(brings(&t, 9, "x", 100), "y");
+    free(bytes);
+    free(again);
+    stage_close(&s);
+    stage_close(&t);
+}
+END_TEST
+
+START_TEST(an_empty_table_can_be_saved_and_read)
+{
+    struct predict_conf c = plain();
+    struct stage s, t;
+    uint8_t *bytes;
+    size_t len;
+
+    stage_start(&s);
+    save(&s, &bytes, &len);
+    restart(&t, &c);
+    ck_assert_pstr_eq(predict_load(t.p, bytes, len), NULL);
+    ck_assert_uint_eq(counts(&t).pairs, 0);
+    free(bytes);
+    stage_close(&s);
+    stage_close(&t);
+}
+END_TEST
+
+START_TEST(confidence_survives_a_restart)
+{
+    struct predict_conf c = plain();
+    struct stage s, t;
+    uint8_t *bytes;
+    size_t len;
+
+    c.confidence_percent = 75;
+    see_3_of_4(&s, &c);
+    save(&s, &bytes, &len);
+    restart(&t, &c);
+    ck_assert_pstr_eq(predict_load(t.p, bytes, len), NULL);
+    ck_assert_str_eq(brings(&t, 1, "a", 0), "b");
+    stage_close(&t);
+    c.confidence_percent = 76;
+    restart(&t, &c);
+    ck_assert_pstr_eq(predict_load(t.p, bytes, len), NULL);
+    ck_assert_str_eq(brings(&t, 1, "a", 0), "");
+    stage_close(&t);
+    free(bytes);
+    stage_close(&s);
+}
+END_TEST
+
+static void check_refused(struct stage *t, const uint8_t *bytes, size_t len)
+{
+    ck_assert_ptr_nonnull(predict_load(t->p, bytes, len));
+    ck_assert_uint_eq(counts(t).pairs, 0);
+    ck_assert_uint_eq(counts(t).triggers, 0);
+}
+
+START_TEST(a_table_cut_anywhere_is_refused)
+{
+    struct predict_conf c = plain();
+    struct stage s, t;
+    uint8_t *bytes, *cut;
+    size_t len;
+
+    train_some(&s);
+    save(&s, &bytes, &len);
+    restart(&t, &c);
+    for (size_t n = 0; n < len; n++) {
+        cut = malloc(n + 1); /* so that a sanitizer sees a byte too far */
+        ck_assert_ptr_nonnull(cut);
+        memcpy(cut, bytes, n);
+        check_refused(&t, cut, n);
+        free(cut);
+    }
+    ck_assert_pstr_eq(predict_check(t.p), NULL);
+    free(bytes);
+    stage_close(&s);
+    stage_close(&t);
+}
+END_TEST
+
+START_TEST(a_table_with_any_bit_flipped_or_a_byte_added_is_refused)
+{
+    struct predict_conf c = plain();
+    struct stage s, t;
+    uint8_t *bytes, *longer;
+    size_t len;
+
+    train_some(&s);
+    save(&s, &bytes, &len);
+    restart(&t, &c);
+    for (size_t i = 0; i < len * 8; i++) {
+        bytes[i / 8] ^= (uint8_t)(1 << i % 8);
+        check_refused(&t, bytes, len);
+        bytes[i / 8] ^= (uint8_t)(1 << i % 8);
+    }
+    longer = calloc(1, len + 1);
+    ck_assert_ptr_nonnull(longer);
+    memcpy(longer, bytes, len);
+    check_refused(&t, longer, len + 1);
+    ck_assert_pstr_eq(predict_load(t.p, bytes, len), NULL);
+    free(longer);
+    free(bytes);
+    stage_close(&s);
+    stage_close(&t);
+}
+END_TEST
+
+/* Whoever can write the checksum too must still not break anything. */
+START_TEST(a_table_bent_with_a_right_checksum_breaks_nothing)
+{
+    static const uint8_t values[] = {0, 1, 2, 3, 4, 0x40, 0x7f, 0x80, 0xff};
+    struct stage s, t;
+    uint8_t *bytes, kept;
+    size_t len, n_taken = 0;
+    struct predict_conf c = plain();
+
+    train_some(&s);
+    save(&s, &bytes, &len);
+    for (size_t i = 0; i < (len - CHECKSUM_LEN) * sizeof values; i++) {
+        kept = bytes[i / sizeof values];
+        bytes[i / sizeof values] = values[i % sizeof values];
+        crypto_generichash(
+            bytes + len - CHECKSUM_LEN, CHECKSUM_LEN, bytes, len - CHECKSUM_LEN, NULL, 0);
+        restart(&t, &c);
+        if (predict_load(t.p, bytes, len) == NULL)
+            n_taken++;
+        else
+            ck_assert_uint_eq(counts(&t).pairs, 0);
+        ck_assert_pstr_eq(predict_check(t.p), NULL);
+        visit(&t, 1, "abcxyz", 0);
+        stage_close(&t);
+        bytes[i / sizeof values] = kept;
+    }
+    ck_assert_uint_gt(n_taken, 0);
+    ck_assert_uint_lt(n_taken, (len - CHECKSUM_LEN) * sizeof values);
+    free(bytes);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(a_table_of_a_newer_version_is_refused_by_that_name)
+{
+    struct predict_conf c = plain();
+    struct stage s, t;
+    uint8_t *bytes;
+    size_t len;
+
+    train_some(&s);
+    save(&s, &bytes, &len);
+    bytes[11] = 2;
+    restart(&t, &c);
+    ck_assert_str_eq(predict_load(t.p, bytes, len), "it was written by a newer version");
+    bytes[11] = 0;
+    crypto_generichash(
+        bytes + len - CHECKSUM_LEN, CHECKSUM_LEN, bytes, len - CHECKSUM_LEN, NULL, 0);
+    check_refused(&t, bytes, len);
+    bytes[0] = 'D';
+    ck_assert_str_eq(predict_load(t.p, bytes, len), "it is not a table of predictions");
+    free(bytes);
+    stage_close(&s);
+    stage_close(&t);
+}
+END_TEST
+
+START_TEST(a_table_is_not_read_into_what_has_begun_to_learn)
+{
+    struct stage s, t;
+    uint8_t *bytes;
+    size_t len;
+
+    train_some(&s);
+    save(&s, &bytes, &len);
+    stage_start(&t);
+    ask(&t, 1, "a", 0);
+    check_refused(&t, bytes, len);
+    free(bytes);
+    stage_close(&s);
+    stage_close(&t);
+}
+END_TEST
+
+START_TEST(a_table_too_large_for_memory_loses_the_least_recently_asked)
+{
+    struct predict_conf c = plain();
+    struct stage s, t;
+    uint8_t *bytes;
+    size_t len;
+    char name[2][24];
+
+    stage_open(&s, &c);
+    s.refuse = true;
+    for (unsigned i = 0; i < 10000; i++) {
+        snprintf(name[0], sizeof name[0], "t%u", i);
+        snprintf(name[1], sizeof name[1], "f%u", i);
+        for (unsigned k = 0; k < 2; k++) {
+            ask(&s, 1, name[0], i * 6000 + k * 3000);
+            ask(&s, 1, name[1], i * 6000 + k * 3000);
+        }
+    }
+    tick(&s, 100000 * SECOND);
+    ck_assert_uint_eq(counts(&s).pairs, 10000);
+    save(&s, &bytes, &len);
+    c.bytes_max = PREDICT_BYTES_MIN;
+    restart(&t, &c);
+    ck_assert_pstr_eq(predict_load(t.p, bytes, len), NULL);
+    check_bytes(&t);
+    ck_assert_uint_gt(counts(&t).pairs, 1000);
+    ck_assert_uint_lt(counts(&t).pairs, 10000);
+    ck_assert_uint_eq(score(&t, "t9999", "f9999"), 2);
+    ck_assert_uint_eq(score(&t, "t0", "f0"), 0);
+    free(bytes);
+    stage_close(&s);
+    stage_close(&t);
+}
+END_TEST
+
+/* ---- the rule of 2007 on real page loads ----------------------------------------------------- */
+
+#define TRACE  "../shared/traces/pages.tsv"
+#define TTLS   "../shared/traces/ttl.tsv"
+#define RTT_MS 30
+
+/* A question of the trace, with the model's caches: with prediction and without. */
+struct traced {
+    UT_hash_handle hh;
+    uint64_t ttl_ms, plain_until_ms, cache_until_ms, sent_ms;
+    bool sent;
+    char key[]; /* name, tab, type; in the list of TTLs the name */
+};
+
+struct replay {
+    struct traced *ttls, *questions;
+    struct predict *p;
+    uint64_t window_ms, last_ms[16];
+    char client[16][8];
+    const char *landing[4096];
+    size_t n_landing;
+    uint64_t n, upstream, upstream_predicted, waits, prefetches, in_window;
+    double saved;
+};
+
+static struct traced *find_traced(struct traced **table, const char *key)
+{
+    struct traced *q;
+
+    HASH_FIND_STR(*table, key, q);
+    if (q != NULL)
+        return q;
+    q = calloc(1, sizeof *q + strlen(key) + 1);
+    ck_assert_ptr_nonnull(q);
+    strcpy(q->key, key);
+    HASH_ADD_STR(*table, key, q);
+    return q;
+}
+
+static void free_traced(struct traced **table)
+{
+    struct traced *q, *next;
+
+    HASH_ITER(hh, *table, q, next)
+    {
+        HASH_DEL(*table, q);
+        free(q);
+    }
+}
+
+static enum predict_copy replay_copy(void *ctx, const uint8_t *key, size_t key_len, uint64_t now_ms)
+{
+    struct replay *r = ctx;
+    struct traced *q;
+
+    HASH_FIND(hh, r->questions, key, key_len, q);
+    return q != NULL && q->cache_until_ms > now_ms ? PREDICT_FRESH : PREDICT_ABSENT;
+}
+
+static bool replay_prefetch(void *ctx, const uint8_t *key, size_t key_len, uint64_t now_ms)
+{
+    struct replay *r = ctx;
+    struct traced *q;
+
+    HASH_FIND(hh, r->questions, key, key_len, q);
+    r->prefetches++;
+    r->upstream_predicted++;
+    q->cache_until_ms = now_ms + q->ttl_ms;
+    q->sent_ms = now_ms;
+    q->sent = true;
+    ck_assert_uint_lt(r->n_landing, 4096);
+    r->landing[r->n_landing++] = q->key;
+    return true;
+}
+
+static void read_ttls(struct replay *r)
+{
+    char line[512], name[300];
+    unsigned long ttl_s;
+    FILE *f = fopen(TTLS, "r");
+
+    ck_assert_ptr_nonnull(f);
+    while (fgets(line, sizeof line, f) != NULL)
+        if (sscanf(line, "%299s %lu", name, &ttl_s) == 2)
+            find_traced(&r->ttls, name)->ttl_ms = (ttl_s > 0 ? ttl_s : 1) * 1000;
+    fclose(f);
+}
+
+static unsigned client_number(struct replay *r, const char *client)
+{
+    unsigned i;
+
+    for (i = 0; i < 16 && r->client[i][0] != '\0'; i++)
+        if (strcmp(r->client[i], client) == 0)
+            return i;
+    ck_assert_uint_lt(i, 16);
+    snprintf(r->client[i], sizeof r->client[i], "%s", client);
+    return i;
+}
+
+/* What the model counts for a request. Returns whether the cache has an answer. */
+static bool replay_caches(struct replay *r, struct traced *q, bool first, uint64_t now_ms)
+{
+    bool miss = q->plain_until_ms <= now_ms, hit = q->cache_until_ms > now_ms;
+    uint64_t lead_ms = q->sent ? now_ms - q->sent_ms : RTT_MS;
+
+    r->n++;
+    if (miss) {
+        q->plain_until_ms = now_ms + q->ttl_ms;
+        r->upstream++;
+    }
+    r->in_window += q->sent && lead_ms <= r->window_ms;
+    q->sent = false;
+    if (!hit) {
+        q->cache_until_ms = now_ms + q->ttl_ms;
+        r->upstream_predicted++;
+    } else if (miss && !first) {
+        r->saved += (double)(lead_ms < RTT_MS ? lead_ms : RTT_MS) / RTT_MS;
+    }
+    r->waits += miss && !first;
+    return hit;
+}
+
+static void replay_line(struct replay *r, const char *line)
+{
+    char client[8], name[300], type[16], key[320];
+    unsigned long now_ms;
+    struct traced *q, *ttl;
+    uint8_t id[PREDICT_CLIENT_LEN] = {0};
+    struct predict_request request = {.client = id};
+    bool first;
+
+    ck_assert_int_eq(sscanf(line, "%lu %7s %299s %15s", &now_ms, client, name, type), 4);
+    snprintf(key, sizeof key, "%s\t%s", name, type);
+    q = find_traced(&r->questions, key);
+    if (q->ttl_ms == 0) {
+        HASH_FIND_STR(r->ttls, name, ttl);
+        q->ttl_ms = ttl != NULL ? ttl->ttl_ms : 60000;
+    }
+    id[0] = (uint8_t)client_number(r, client);
+    first = r->last_ms[id[0]] == 0 || now_ms - r->last_ms[id[0]] > 5000;
+    r->last_ms[id[0]] = now_ms;
+    request.key = (const uint8_t *)q->key;
+    request.key_len = strlen(q->key);
+    request.answered = replay_caches(r, q, first, now_ms);
+    while (predict_due_ms(r->p) <= now_ms)
+        predict_tick(r->p, now_ms);
+    predict_observe(r->p, &request, now_ms);
+    predict_landed(r->p, request.key, request.key_len, true, now_ms);
+    for (size_t i = 0; i < r->n_landing; i++)
+        predict_landed(r->p, (const uint8_t *)r->landing[i], strlen(r->landing[i]), true, now_ms);
+    r->n_landing = 0;
+}
+
+/* What reference.py prints for pages.tsv with a window of 2 and 4 seconds. */
+static const struct {
+    uint64_t window_ms;
+    const char *line;
+} reference[] = {
+    {2000, "queries 98094 upstream 77023 waits 73828 saved 0.8117 prefetches 74594 "
+           "precision 0.5929 extra +0.1831 pairs 24095"},
+    {4000, "queries 98094 upstream 77023 waits 73828 saved 0.8742 prefetches 86034 "
+           "precision 0.5769 extra +0.2739 pairs 36585"},
+};
+
+START_TEST(the_seed_rule_equals_its_reference_number_for_number)
+{
+    struct replay *r = calloc(1, sizeof *r);
+    struct predict_world world = {r, replay_copy, replay_prefetch};
+    struct predict_conf c;
+    struct predict_counts n;
+    char line[512];
+    FILE *f = fopen(TRACE, "r");
+
+    ck_assert_ptr_nonnull(r);
+    if (f == NULL) { /* the traces are not part of the project */
+        free(r);
+        return;
+    }
+    predict_conf_seed(&c);
+    c.window_ms = r->window_ms = reference[_i].window_ms;
+    r->p = predict_create(&c, &world, seed_one);
+    ck_assert_ptr_nonnull(r->p);
+    read_ttls(r);
+    while (fgets(line, sizeof line, f) != NULL)
+        replay_line(r, line);
+    fclose(f);
+    predict_count(r->p, &n);
+    snprintf(line, sizeof line,
+        "queries %lu upstream %lu waits %lu saved %.4f prefetches %lu precision %.4f "
+        "extra %+.4f pairs %zu",
+        (unsigned long)r->n, (unsigned long)r->upstream, (unsigned long)r->waits,
+        r->saved / (double)r->waits, (unsigned long)r->prefetches,
+        (double)r->in_window / (double)r->prefetches,
+        (double)r->upstream_predicted / (double)r->upstream - 1, n.pairs_peak);
+    ck_assert_str_eq(line, reference[_i].line);
+    ck_assert_uint_eq(n.unlisted, 0);
+    ck_assert_uint_eq(n.prefetches, r->prefetches);
+    ck_assert_pstr_eq(predict_check(r->p), NULL);
+    predict_free(r->p);
+    free_traced(&r->ttls);
+    free_traced(&r->questions);
+    free(r);
+}
+END_TEST
+
+static TCase *the_rule_of_2007_case(void)
+{
+    TCase *tc = tcase_create("the rule of 2007");
+
+    tcase_add_test(tc, a_chain_is_scored_when_each_window_closes);
+    tcase_add_test(tc, the_third_visit_brings_the_whole_chain);
+    tcase_add_test(tc, a_request_when_the_window_is_due_is_not_seen);
+    tcase_add_test(tc, what_was_not_seen_loses_1_and_is_forgotten_at_0);
+    tcase_add_test(tc, a_trigger_that_was_not_asked_keeps_its_scores);
+    tcase_add_test(tc, nothing_is_fetched_that_is_fresh_or_under_way_or_failed);
+    tcase_add_test(tc, the_score_asked_for_is_an_option);
+    return tc;
+}
+
+static TCase *what_the_words_leave_open_case(void)
+{
+    TCase *tc = tcase_create("what the words leave open");
+
+    tcase_add_test(tc, a_follower_counts_once_in_a_window);
+    tcase_add_test(tc, a_repeat_in_an_open_window_opens_none_but_is_seen);
+    tcase_add_test(tc, a_repeat_opens_a_window_where_2007_is_wanted_to_the_letter);
+    tcase_add_test(tc, every_client_has_a_window_of_its_own_for_the_same_question);
+    tcase_add_test(tc, a_question_has_32_windows_open_at_most);
+    tcase_add_test(tc, with_scope_client_only_requests_of_one_client_follow_each_other);
+    tcase_add_test(tc, with_scope_global_all_requests_follow_each_other);
+    tcase_add_test(tc, a_fresh_copy_may_hide_a_follower_which_then_loses_nothing);
+    tcase_add_test(tc, a_copy_that_is_fresh_by_an_unused_prefetch_hides_nothing);
+    tcase_add_test(tc, a_copy_of_a_used_prefetch_hides_like_any_other);
+    tcase_add_test(tc, always_subtract_takes_1_even_from_what_is_fresh);
+    tcase_add_test(tc, a_score_stops_at_the_cap_and_falls_from_there);
+    tcase_add_test(tc, without_a_cap_a_score_goes_on);
+    tcase_add_test(tc, confidence_is_the_share_of_windows_that_saw_the_follower);
+    tcase_add_test(tc, windows_before_the_first_sight_of_a_follower_count_against_it);
+    tcase_add_test(tc, a_window_that_says_nothing_does_not_count_for_confidence);
+    tcase_add_test(tc, confidence_follows_the_times);
+    tcase_add_test(tc, a_pair_serves_only_the_client_that_showed_it_until_another_did);
+    tcase_add_test(tc, share_can_ask_for_up_to_four_clients);
+    tcase_add_test(tc, with_scope_global_the_asker_of_the_follower_showed_the_pair);
+    tcase_add_test(tc, a_prefetch_leads_to_no_other);
+    tcase_add_test(tc, what_was_never_answered_is_not_prefetched);
+    tcase_add_test(tc, a_failure_ends_prefetching_until_the_next_answer);
+    return tc;
+}
+
+static TCase *what_became_of_prefetches_case(void)
+{
+    TCase *tc = tcase_create("what became of prefetches");
+
+    tcase_add_test(tc, a_prefetch_that_landed_saves_a_round_trip);
+    tcase_add_test(tc, a_prefetch_under_way_saves_what_had_gone_by);
+    tcase_add_test(tc, a_prefetch_that_expired_before_its_client_came_is_unused);
+    tcase_add_test(tc, a_prefetch_nobody_asks_for_is_unused_when_the_window_closes_without_a_copy);
+    tcase_add_test(tc, a_prefetch_that_is_sent_again_makes_the_first_one_unused);
+    tcase_add_test(tc, an_unused_prefetch_is_found_by_the_sweep_when_its_copy_has_gone);
+    tcase_add_test(tc, a_prefetch_that_is_refused_was_not_sent);
+    return tc;
+}
+
+static TCase *budget_and_bounds_of_prefetching_case(void)
+{
+    TCase *tc = tcase_create("budget and bounds of prefetching");
+
+    tcase_set_timeout(tc, 120);
+    tcase_add_test(tc, a_request_brings_32_followers_at_most);
+    tcase_add_test(tc, the_strongest_followers_come_first);
+    tcase_add_test(tc, waste_is_bounded_by_a_bucket_of_256_tokens);
+    tcase_add_test(tc, a_prefetch_in_time_gives_its_token_back);
+    tcase_add_test(tc, budget_0_is_no_limit);
+    tcase_add_test(tc, junk_is_unlearned_as_fast_as_it_was_learned);
+    tcase_add_test(tc, looks_at_the_cache_are_bounded);
+    return tc;
+}
+
+static TCase *bounds_of_learning_case(void)
+{
+    TCase *tc = tcase_create("bounds of learning");
+
+    tcase_set_timeout(tc, 120);
+    tcase_add_test(tc, when_a_trigger_is_full_the_weakest_goes);
+    tcase_add_test(tc, a_window_looks_at_so_many_requests_and_takes_nothing_for_the_rest);
+    tcase_add_test(tc, a_window_that_missed_a_request_for_want_of_room_subtracts_nothing);
+    tcase_add_test(tc, one_client_that_asks_too_much_does_not_stop_others_from_learning);
+    tcase_add_test(tc, a_flood_of_new_names_costs_fixed_memory_and_takes_nothing_proven);
+    tcase_add_test(tc, a_flood_of_client_addresses_costs_fixed_memory);
+    tcase_add_test(tc, among_the_proven_the_least_recently_asked_go_first);
+    tcase_add_test(tc, a_client_that_trains_junk_changes_nothing_for_others);
+    return tc;
+}
+
+static TCase *time_and_settings_case(void)
+{
+    TCase *tc = tcase_create("time and settings");
+
+    tcase_add_test(tc, the_due_time_is_that_of_the_oldest_window);
+    tcase_add_test(tc, many_windows_due_at_once_close_in_several_calls);
+    tcase_add_test(tc, a_window_that_closes_late_sees_no_more_than_one_in_time);
+    tcase_add_test(tc, time_that_runs_backwards_stands_still);
+    tcase_add_test(tc, new_settings_keep_what_was_learned);
+    tcase_add_test(tc, keys_that_are_empty_or_too_long_are_left_alone);
+    return tc;
+}
+
+static TCase *chance_case(void)
+{
+    TCase *tc = tcase_create("chance");
+
+    tcase_set_timeout(tc, 120);
+    tcase_add_loop_test(tc, every_invariant_holds_after_every_step_of_chance, 0, 8);
+    return tc;
+}
+
+static TCase *memory_that_is_out_case(void)
+{
+    TCase *tc = tcase_create("memory that is out");
+
+    tcase_set_timeout(tc, 120);
+    tcase_add_test(tc, any_allocation_may_fail);
+    tcase_add_test(tc, all_allocations_may_fail_from_any_on);
+    return tc;
+}
+
+static TCase *the_saved_table_case(void)
+{
+    TCase *tc = tcase_create("the saved table");
+
+    tcase_set_timeout(tc, 120);
+    tcase_add_test(tc, what_was_learned_survives_a_restart);
+    tcase_add_test(tc, an_empty_table_can_be_saved_and_read);
+    tcase_add_test(tc, confidence_survives_a_restart);
+    tcase_add_test(tc, a_table_cut_anywhere_is_refused);
+    tcase_add_test(tc, a_table_with_any_bit_flipped_or_a_byte_added_is_refused);
+    tcase_add_test(tc, a_table_bent_with_a_right_checksum_breaks_nothing);
+    tcase_add_test(tc, a_table_of_a_newer_version_is_refused_by_that_name);
+    tcase_add_test(tc, a_table_is_not_read_into_what_has_begun_to_learn);
+    tcase_add_test(tc, a_table_too_large_for_memory_loses_the_least_recently_asked);
+    return tc;
+}
+
+static TCase *the_rule_of_2007_on_real_page_loads_case(void)
+{
+    TCase *tc = tcase_create("the rule of 2007 on real page loads");
+
+    tcase_set_timeout(tc, 120);
+    tcase_add_loop_test(tc, the_seed_rule_equals_its_reference_number_for_number, 0, 2);
+    return tc;
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("predict");
+    SRunner *runner;
+    int failed;
+
+    suite_add_tcase(suite, the_rule_of_2007_case());
+    suite_add_tcase(suite, what_the_words_leave_open_case());
+    suite_add_tcase(suite, what_became_of_prefetches_case());
+    suite_add_tcase(suite, budget_and_bounds_of_prefetching_case());
+    suite_add_tcase(suite, bounds_of_learning_case());
+    suite_add_tcase(suite, time_and_settings_case());
+    suite_add_tcase(suite, chance_case());
+    suite_add_tcase(suite, memory_that_is_out_case());
+    suite_add_tcase(suite, the_saved_table_case());
+    suite_add_tcase(suite, the_rule_of_2007_on_real_page_loads_case());
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
