@@ -10,6 +10,9 @@
 
 #define CACHE_SEED_LEN  16
 #define CACHE_BYTES_MIN (256 * 1024)
+#define CACHE_BYTES_MAX ((size_t)UINT32_MAX * 8) /* what 32 bits reach in steps of 8 */
+#define CACHE_KEY_MAX   511
+#define CACHE_VALUE_MAX 262143
 
 struct cache;
 
@@ -43,6 +46,7 @@ struct cache_item {
     enum cache_kind kind;
     uint64_t fresh_ms; /* from now; 0 is legal only for tests of expiry */
     uint64_t stale_ms; /* how long it is kept after expiry, from its first expiry on */
+                       /* both are cut to 2^32-1 ms, 49 days */
 };
 
 struct cache_counts {
@@ -50,14 +54,16 @@ struct cache_counts {
     uint64_t misses; /* cache_get that gave MISS or STALE */
     uint64_t insertions;
     uint64_t evictions; /* live records that had to go for room */
+    uint64_t moves;     /* records copied to where they are kept longer */
     size_t entries;     /* records now, expired ones that were not yet swept included */
-    size_t bytes_used;  /* of bytes_budget */
+    size_t bytes_used;  /* of bytes_budget: records, dead ones not yet swept included, and index */
     size_t bytes_budget;
 };
 
-/* One region of `bytes` for records and index together (at least CACHE_BYTES_MIN; less is raised to
- * it). The seed keys the hash. NULL when memory is out. The region is mapped, so untouched pages
- * cost nothing. Time is in milliseconds of any monotonic clock, the same one in every call. */
+/* One region of `bytes` for records and index together (less than CACHE_BYTES_MIN is raised to it).
+ * The seed keys the hash. NULL when memory is out or bytes is above CACHE_BYTES_MAX. The region is
+ * mapped, so untouched pages cost nothing. Time is in milliseconds of any monotonic clock, the same
+ * one in every call. */
 struct cache *cache_create(size_t bytes, const uint8_t seed[CACHE_SEED_LEN]);
 void cache_free(struct cache *c);
 
@@ -70,13 +76,16 @@ enum cache_found cache_peek(const struct cache *c, const uint8_t *key, size_t ke
     uint64_t now_ms, struct cache_view *view);
 
 /* Stores a copy and replaces what was there under the key; whatever the kind, a real answer
- * replaces a stale one at once. Returns 0, or -1 if key and value are larger than a thirty-second
- * of the budget (then what was there is gone too). Others are evicted for room: expired first, then
- * by the policy. */
+ * replaces a stale one at once. Key and value must not be views of this cache. Returns 0, or -1 if
+ * they are larger than a thirty-second of the budget together, or than CACHE_KEY_MAX or
+ * CACHE_VALUE_MAX (then what was there is gone too). Others are evicted for room, which is made
+ * where the oldest records are: expired ones go there first, then by the policy. */
 int cache_put(struct cache *c, const struct cache_item *item, uint64_t now_ms);
 
-/* Notes that asking failed. A record that is still useful as stale stays and is marked held until
- * now_ms + hold_ms; else `failure` (kind CACHE_FAILURE) is stored. */
+/* Notes that asking failed. A record that is still useful, fresh or stale, stays as it is, no
+ * longer than it would have, and is marked held until now_ms + hold_ms (which shows once it is
+ * stale); where there is none, or only an earlier failure, `failure` (kind CACHE_FAILURE) is
+ * stored. Returns as cache_put. */
 int cache_hold(
     struct cache *c, const struct cache_item *failure, uint64_t hold_ms, uint64_t now_ms);
 
