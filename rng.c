@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Fast key erasure (D. J. Bernstein, "Fast-key-erasure random-number generators", 2017): each
+/* Fast key erasure ("Fast-key-erasure random-number generators", 2017): each
  * refill makes BUFFER_LEN bytes of keystream from the key, and the first of them are the next key.
  * What was handed out is wiped, so whoever reads this memory learns nothing of the past. As no key
  * is used twice, the nonce can stay zero. The buffer starts with the key: a refill is one call. */
@@ -87,8 +87,8 @@ uint16_t rng_u16(struct rng *r)
     return (uint16_t)(b[0] | b[1] << 8);
 }
 
-/* D. Lemire, "Fast Random Integer Generation in an Interval" (2019): the upper half of x * bound
- * is the number; the 2^32 mod bound lowest values of the lower half are what would make some
+/* "Fast random integer generation in an interval" (ACM TOMACS 29, 2019): the upper half of x *
+ * bound is the number; the 2^32 mod bound lowest values of the lower half are what would make some
  * numbers likelier than others, and are drawn again. */
 uint32_t rng_below(struct rng *r, uint32_t bound)
 {
