@@ -20,7 +20,8 @@ LDFLAGS  += $(SAN)
 # The pure modules: no socket, no libev, no clock, no printing (tests/layers).
 WIRE = wire wire_name wire_answer wire_writer
 PREDICT = predict predict_graph predict_sequence predict_file
-PURE = addr rng $(WIRE) cache $(PREDICT) poison special conf server flight query core
+POISON = poison poison_text
+PURE = addr rng $(WIRE) cache $(PREDICT) $(POISON) special conf server flight query core
 NET  = net/clock net/turn net/sockaddr net/udp net/tcp net/exchange_udp net/exchange_tcp \
        net/exchange net/resolvconf
 OPS  = ops/log ops/querylog ops/stats ops/privilege ops/savefile
@@ -36,7 +37,7 @@ UNIT_wire       = $(WIRE)
 UNIT_cache      = cache
 UNIT_predict    = $(PREDICT)
 LINK_predict    = $(foreach f,malloc calloc,-Wl,--wrap=$(f))
-UNIT_poison     = poison $(WIRE)
+UNIT_poison     = $(POISON) $(WIRE)
 LINK_poison     = $(foreach f,malloc calloc free zs_init,-Wl,--wrap=$(f))
 UNIT_special    = special $(WIRE)
 UNIT_conf       = conf addr

@@ -1,8 +1,8 @@
-/* poison.c: poison.conf's lines into a table of names, and questions answered from it.
- * Knows owners, patterns and verdicts; never files, sockets or where an answer goes. */
-#include "poison.h"
+/* poison.c: the table of overridden names, and questions answered from it.
+ * Knows owners, patterns and verdicts; never how a file spells them, sockets or where an answer
+ * goes. */
+#include "poison_set.h"
 
-#include <libzscanner/scanner.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,23 +12,8 @@
 
 #define LABELS_MAX     128   /* 127 labels and the root */
 #define RRSET_MAX      60000 /* bytes of one RRset in an answer: leaves room for a CNAME chain */
-#define TTL_MAX        INT32_MAX /* RFC 2181 8 */
-#define WHAT_MAX       80
-#define TYPE_META_LOW  128 /* RFC 6895 3.1: 128 to 255 are QTYPEs and Meta-TYPEs */
+#define TYPE_META_LOW  128   /* RFC 6895 3.1: 128 to 255 are QTYPEs and Meta-TYPEs */
 #define TYPE_META_HIGH 255
-
-/* Which names a rule is for, by how its owner is written: x, *.x, .x */
-enum place { PLACE_NAME, PLACE_BELOW, PLACE_TREE, PLACES };
-
-enum rule {
-    RULE_NONE,
-    RULE_RECORDS,
-    RULE_NXDOMAIN,
-    RULE_NODATA,
-    RULE_REFUSED,
-    RULE_DROP,
-    RULE_PASS,
-};
 
 struct record {
     struct record *next;
@@ -44,7 +29,7 @@ struct record {
 struct node {
     UT_hash_handle hh;
     struct record *records; /* of all places, in the file's order */
-    uint8_t rules[PLACES];
+    uint8_t rules[POISON_PLACES];
     bool has_below; /* a pattern may not deny this name: a rule below it says that something is */
     uint8_t name_len;
     uint8_t name[]; /* lower case */
@@ -64,9 +49,9 @@ static const uint8_t soa_rdata[] = "\011localhost\0\006nobody\007invalid\0"
                                    "\0\0\0\001\0\0\016\020\0\0\004\260\0\011\072\200\0\0\001\054";
 #define SOA_RDATA_LEN (sizeof soa_rdata - 1)
 
-static bool is_pattern(enum place place)
+static bool is_pattern(enum poison_place place)
 {
-    return place != PLACE_NAME;
+    return place != POISON_NAME;
 }
 
 /* ---- the table of names ------------------------------------------------------------------------
@@ -116,20 +101,30 @@ static struct node *node_make(struct poison *p, const uint8_t *name, size_t len)
     return node;
 }
 
-static void rule_set(struct poison *p, struct node *node, enum place place, enum rule rule)
+static struct node *owner_node(struct poison *p, const struct poison_owner *owner)
 {
-    enum rule old = node->rules[place];
+    uint8_t name[WIRE_NAME_MAX];
 
-    p->n_rules += (rule != RULE_NONE);
-    p->n_rules -= (old != RULE_NONE);
+    wire_name_lower(owner->name, owner->len, name);
+    return node_make(p, name, owner->len);
+}
+
+static void rule_set(
+    struct poison *p, struct node *node, enum poison_place place, enum poison_rule rule)
+{
+    enum poison_rule old = node->rules[place];
+
+    p->n_rules += (rule != POISON_RULE_NONE);
+    p->n_rules -= (old != POISON_RULE_NONE);
     if (is_pattern(place)) {
-        p->n_denying += (rule == RULE_NXDOMAIN);
-        p->n_denying -= (old == RULE_NXDOMAIN);
+        p->n_denying += (rule == POISON_RULE_NXDOMAIN);
+        p->n_denying -= (old == POISON_RULE_NXDOMAIN);
     }
     node->rules[place] = (uint8_t)rule;
 }
 
-static const struct record *record_of(const struct node *node, enum place place, uint16_t type)
+static const struct record *record_of(
+    const struct node *node, enum poison_place place, uint16_t type)
 {
     for (const struct record *r = node->records; r != NULL; r = r->next)
         if (r->place == place && r->type == type)
@@ -138,7 +133,7 @@ static const struct record *record_of(const struct node *node, enum place place,
 }
 
 /* Frees the records of a place, or the implied ones of it only. */
-static void records_drop(struct node *node, enum place place, bool implied_only)
+static void records_drop(struct node *node, enum poison_place place, bool implied_only)
 {
     struct record **at = &node->records;
 
@@ -153,7 +148,7 @@ static void records_drop(struct node *node, enum place place, bool implied_only)
     }
 }
 
-static bool has_records(const struct node *node, enum place place)
+static bool has_records(const struct node *node, enum poison_place place)
 {
     for (const struct record *r = node->records; r != NULL; r = r->next)
         if (r->place == place)
@@ -164,9 +159,9 @@ static bool has_records(const struct node *node, enum place place)
 /* Takes back what addresses made for this name, since the file now says something itself. */
 static void implied_drop(struct poison *p, struct node *node)
 {
-    records_drop(node, PLACE_NAME, true);
-    if (node->rules[PLACE_NAME] == RULE_RECORDS && !has_records(node, PLACE_NAME))
-        rule_set(p, node, PLACE_NAME, RULE_NONE);
+    records_drop(node, POISON_NAME, true);
+    if (node->rules[POISON_NAME] == POISON_RULE_RECORDS && !has_records(node, POISON_NAME))
+        rule_set(p, node, POISON_NAME, POISON_RULE_NONE);
 }
 
 static void node_free(struct node *node)
@@ -177,6 +172,15 @@ static void node_free(struct node *node)
         node->records = next;
     }
     free(node);
+}
+
+struct poison *poison_set_create(const uint8_t seed[POISON_SEED_LEN])
+{
+    struct poison *p = calloc(1, sizeof *p);
+
+    if (p != NULL)
+        memcpy(p->seed, seed, POISON_SEED_LEN);
+    return p;
 }
 
 void poison_free(struct poison *p)
@@ -203,23 +207,27 @@ size_t poison_count(const struct poison *p)
 /* ---- adding rules ------------------------------------------------------------------------------
  * These return NULL, or what is wrong. */
 
-static const char out_of_memory[] = "memory is out";
+const char poison_out_of_memory[] = "memory is out";
 
-static const char *verdict_add(
-    struct poison *p, struct node *node, enum place place, enum rule verdict)
+const char *poison_set_verdict(
+    struct poison *p, const struct poison_owner *owner, enum poison_rule verdict)
 {
-    enum rule old;
+    enum poison_place place = owner->place;
+    struct node *node = owner_node(p, owner);
+    enum poison_rule old;
 
-    if (place == PLACE_NAME)
+    if (node == NULL)
+        return poison_out_of_memory;
+    if (place == POISON_NAME)
         implied_drop(p, node);
     old = node->rules[place];
-    if (old == verdict || old == RULE_PASS)
+    if (old == verdict || old == POISON_RULE_PASS)
         return NULL;
-    if (verdict == RULE_PASS)
+    if (verdict == POISON_RULE_PASS)
         records_drop(node, place, false);
-    else if (old == RULE_RECORDS)
+    else if (old == POISON_RULE_RECORDS)
         return "has records on a line before: a name has either records or a verdict";
-    else if (old != RULE_NONE)
+    else if (old != POISON_RULE_NONE)
         return "has another verdict on a line before";
     rule_set(p, node, place, verdict);
     return NULL;
@@ -289,7 +297,7 @@ static void record_append(struct node *node, struct record *r)
 }
 
 /* Sets the TTLs of an RRset to the lowest among them (RFC 2181 5.2). */
-static void rrset_level(struct node *node, enum place place, uint16_t type)
+static void rrset_level(struct node *node, enum poison_place place, uint16_t type)
 {
     uint32_t lowest = UINT32_MAX;
 
@@ -304,12 +312,12 @@ static void rrset_level(struct node *node, enum place place, uint16_t type)
 /* Takes r over, whatever it returns. */
 static const char *record_add(struct poison *p, struct node *node, struct record *r)
 {
-    enum place place = r->place;
+    enum poison_place place = r->place;
     uint16_t type = r->type;
     const char *why = NULL;
     struct record *same;
 
-    if (place == PLACE_NAME && (type == WIRE_TYPE_PTR || type == WIRE_TYPE_CNAME))
+    if (place == POISON_NAME && !r->implied && (type == WIRE_TYPE_PTR || type == WIRE_TYPE_CNAME))
         implied_drop(p, node);
     same = record_same(node, r);
     if (same != NULL) {
@@ -318,9 +326,9 @@ static const char *record_add(struct poison *p, struct node *node, struct record
         rrset_level(node, place, type);
         goto done;
     }
-    if (node->rules[place] == RULE_PASS)
+    if (node->rules[place] == POISON_RULE_PASS)
         goto done;
-    if (node->rules[place] != RULE_NONE && node->rules[place] != RULE_RECORDS)
+    if (node->rules[place] != POISON_RULE_NONE && node->rules[place] != POISON_RULE_RECORDS)
         why = "has a verdict on a line before: a name has either records or a verdict";
     else
         why = record_unfit(node, r);
@@ -328,7 +336,7 @@ static const char *record_add(struct poison *p, struct node *node, struct record
         goto done;
     record_append(node, r);
     rrset_level(node, place, type);
-    rule_set(p, node, place, RULE_RECORDS);
+    rule_set(p, node, place, POISON_RULE_RECORDS);
     return NULL;
 
 done:
@@ -336,21 +344,36 @@ done:
     return why;
 }
 
-static struct record *record_make(
-    enum place place, uint16_t type, uint32_t ttl_s, const uint8_t *rdata, size_t len)
+static struct record *record_make(enum poison_place place, const struct poison_data *data)
 {
-    struct record *r = malloc(sizeof *r + len);
+    struct record *r = malloc(sizeof *r + data->len);
 
     if (r == NULL)
         return NULL;
     r->next = NULL;
-    r->ttl_s = ttl_s;
-    r->type = type;
-    r->rdata_len = (uint16_t)len;
+    r->ttl_s = data->ttl_s;
+    r->type = data->type;
+    r->rdata_len = (uint16_t)data->len;
     r->place = (uint8_t)place;
     r->implied = false;
-    memcpy(r->rdata, rdata, len);
+    if (data->len > 0)
+        memcpy(r->rdata, data->rdata, data->len);
     return r;
+}
+
+const char *poison_set_record(
+    struct poison *p, const struct poison_owner *owner, const struct poison_data *data)
+{
+    struct node *node = owner_node(p, owner);
+    struct record *r = node == NULL ? NULL : record_make(owner->place, data);
+
+    return r == NULL ? poison_out_of_memory : record_add(p, node, r);
+}
+
+bool poison_is_meta_type(uint16_t type)
+{
+    return type == 0 || type == UINT16_MAX || type == WIRE_TYPE_OPT ||
+           (type >= TYPE_META_LOW && type <= TYPE_META_HIGH);
 }
 
 /* ---- PTR from addresses ------------------------------------------------------------------------
@@ -416,738 +439,31 @@ static bool is_nobodys(const uint8_t *ip, size_t ip_len)
     return memcmp(ip, zero, 15) == 0 && ip[15] <= 1;
 }
 
-/* Adds the PTR that an address of `owner` implies, unless something is said for it already. */
-static const char *ptr_imply(struct poison *p, const uint8_t *ip, size_t ip_len,
-    const uint8_t *owner, size_t owner_len, uint32_t ttl_s)
+const char *poison_set_reverse(struct poison *p, const struct poison_owner *owner,
+    const uint8_t *ip, size_t ip_len, uint32_t ttl_s)
 {
-    uint8_t name[WIRE_NAME_MAX];
-    size_t len = reverse_name(ip, ip_len, name);
-    struct node *node = node_make(p, name, len);
+    struct poison_data data = {WIRE_TYPE_PTR, ttl_s, owner->name, owner->len};
+    struct poison_owner reverse = {.place = POISON_NAME};
+    struct node *node;
     struct record *r;
 
+    if (is_pattern(owner->place) || is_nobodys(ip, ip_len))
+        return NULL;
+    reverse.len = reverse_name(ip, ip_len, reverse.name);
+    node = owner_node(p, &reverse);
     if (node == NULL)
-        return out_of_memory;
-    if (node->rules[PLACE_NAME] != RULE_NONE && node->rules[PLACE_NAME] != RULE_RECORDS)
+        return poison_out_of_memory;
+    if (node->rules[POISON_NAME] != POISON_RULE_NONE &&
+        node->rules[POISON_NAME] != POISON_RULE_RECORDS)
         return NULL;
-    if (record_of(node, PLACE_NAME, WIRE_TYPE_PTR) != NULL ||
-        record_of(node, PLACE_NAME, WIRE_TYPE_CNAME) != NULL)
+    if (record_of(node, POISON_NAME, WIRE_TYPE_PTR) != NULL ||
+        record_of(node, POISON_NAME, WIRE_TYPE_CNAME) != NULL)
         return NULL;
-    r = record_make(PLACE_NAME, WIRE_TYPE_PTR, ttl_s, owner, owner_len);
+    r = record_make(POISON_NAME, &data);
     if (r == NULL)
-        return out_of_memory;
+        return poison_out_of_memory;
     r->implied = true;
-    r->next = node->records;
-    node->records = r;
-    rule_set(p, node, PLACE_NAME, RULE_RECORDS);
-    return NULL;
-}
-
-/* ---- reading lines -----------------------------------------------------------------------------
- */
-
-struct span {
-    const char *text;
-    size_t len;
-};
-
-struct owner {
-    struct span word; /* as written, for reports */
-    enum place place;
-    bool usable; /* else its lines are checked, but not kept */
-    uint8_t name[WIRE_NAME_MAX];
-    size_t len;
-};
-
-/* The words of a line that starts with a name. */
-struct entry {
-    struct span rest;  /* all behind the owner */
-    struct span extra; /* TTL or class before the word, empty if none */
-    struct span word;  /* type, address or verdict */
-    struct span after; /* what follows the word */
-};
-
-struct loader {
-    struct poison *set;
-    poison_report *report;
-    void *ctx;
-    size_t line;
-    bool mistaken;
-    bool oom;
-    struct owner owner;   /* of the last line that had one */
-    bool scanner_open;    /* zs_init was called: zs_deinit is due */
-    bool scanner_spoiled; /* it met a mistake, and is not to be used again as it is */
-    zs_scanner_t scanner;
-    size_t len;                      /* of text */
-    char text[POISON_LINE_MAX + 32]; /* what the scanner is given: one record and a newline */
-};
-
-static const char expected[] =
-    "expected a type, an address or one of nxdomain, nodata, refused, drop, pass";
-
-static void mistake(struct loader *l, struct span what, const char *why)
-{
-    char text[WHAT_MAX * 4 + 4];
-    size_t len = 0;
-
-    l->mistaken = true;
-    for (size_t i = 0; i < what.len && i < WHAT_MAX; i++) {
-        unsigned char c = (unsigned char)what.text[i];
-        if (c > ' ' && c < 0x7f) {
-            text[len++] = (char)c;
-            continue;
-        }
-        text[len++] = '\\';
-        text[len++] = (char)('0' + c / 100);
-        text[len++] = (char)('0' + c / 10 % 10);
-        text[len++] = (char)('0' + c % 10);
-    }
-    if (what.len > WHAT_MAX) {
-        memcpy(text + len, "...", 3);
-        len += 3;
-    }
-    text[len] = '\0';
-    l->report(l->ctx, l->line, text, why);
-}
-
-/* For functions that return what is wrong. */
-static void complain(struct loader *l, struct span what, const char *why)
-{
-    if (why == out_of_memory)
-        l->oom = true;
-    else if (why != NULL)
-        mistake(l, what, why);
-}
-
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static char lower(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
-}
-
-static bool span_is(struct span s, const char *word)
-{
-    for (size_t i = 0; i < s.len; i++)
-        if (word[i] == '\0' || lower(s.text[i]) != lower(word[i]))
-            return false;
-    return word[s.len] == '\0';
-}
-
-/* The first of rest's words, which is taken off; empty at the end. Quotes and escapes hold a word
- * together. */
-static struct span next_word(struct span *rest)
-{
-    size_t at = 0, start;
-    bool quoted = false;
-
-    while (at < rest->len && is_blank(rest->text[at]))
-        at++;
-    start = at;
-    for (; at < rest->len && (quoted || !is_blank(rest->text[at])); at++) {
-        if (rest->text[at] == '"')
-            quoted = !quoted;
-        else if (rest->text[at] == '\\' && at + 1 < rest->len)
-            at++;
-    }
-    struct span word = {rest->text + start, at - start};
-    rest->text += at;
-    rest->len -= at;
-    return word;
-}
-
-/* Length of an escape at the start of s (RFC 1035 5.1), which starts with a backslash: \X or \DDD;
- * 0 if it is none. */
-static size_t escape_len(struct span s)
-{
-    if (s.len < 2)
-        return 0;
-    if (!is_digit(s.text[1]))
-        return 2;
-    if (s.len < 4 || !is_digit(s.text[2]) || !is_digit(s.text[3]))
-        return 0;
-    unsigned value = (unsigned)(s.text[1] - '0') * 100 + (unsigned)(s.text[2] - '0') * 10 +
-                     (unsigned)(s.text[3] - '0');
-    return value <= 255 ? 4 : 0;
-}
-
-/* Whether a comment starts at s.text[at]: `;` anywhere, `#` only where a word could start, for
- * `\#` and names or strings with a `#` in them mean themselves. */
-static bool starts_comment(struct span s, size_t at)
-{
-    return s.text[at] == ';' || (s.text[at] == '#' && (at == 0 || is_blank(s.text[at - 1])));
-}
-
-/* Where quotes and parentheses stand in a line. */
-struct nesting {
-    bool quoted;
-    size_t quote_at;
-    size_t depth;
-    size_t open_at;
-};
-
-static const char *nest(struct nesting *n, char c, size_t at)
-{
-    if (c == '"') {
-        n->quoted = !n->quoted;
-        n->quote_at = at;
-    } else if (c == '(' && !n->quoted) {
-        n->depth++;
-        n->open_at = at;
-    } else if (c == ')' && !n->quoted) {
-        if (n->depth == 0)
-            return "a parenthesis that was not opened";
-        n->depth--;
-    }
-    return NULL;
-}
-
-/* Cuts the comment off line. NULL, or what is wrong with the line, at line->text[*at]. */
-static const char *line_scan(struct span *line, size_t *at)
-{
-    struct nesting n = {0};
-    size_t i, step;
-
-    for (i = 0; i < line->len; i += step) {
-        char c = line->text[i];
-        const char *why = NULL;
-        step = 1;
-        *at = i;
-        if (!n.quoted && starts_comment(*line, i))
-            break;
-        if ((c < ' ' && c != '\t') || c > '~') /* char may be signed */
-            return "only ASCII is allowed outside comments: write other bytes as \\DDD and names "
-                   "in their xn-- form";
-        if (c == '\\') {
-            step = escape_len((struct span){line->text + i, line->len - i});
-            if (step == 0)
-                return "expected a character or three digits up to 255 behind the backslash";
-        } else {
-            why = nest(&n, c, i);
-        }
-        if (why != NULL)
-            return why;
-    }
-    line->len = i;
-    *at = n.quoted ? n.quote_at : n.open_at;
-    if (n.quoted)
-        return "the quote is not closed";
-    if (n.depth > 0)
-        return "the parenthesis is not closed: a record ends with its line";
-    return NULL;
-}
-
-/* The word that holds line.text[at], or else the last before it. */
-static struct span word_at(struct span line, size_t at)
-{
-    const char *there = line.text + at;
-    struct span found = {line.text, 0};
-
-    for (;;) {
-        struct span word = next_word(&line);
-        if (word.len == 0 || word.text > there)
-            return found;
-        found = word;
-    }
-}
-
-/* ---- the zone scanner --------------------------------------------------------------------------
- */
-
-static void text_start(struct loader *l)
-{
-    l->len = 0;
-}
-
-static void text_put(struct loader *l, const char *text, size_t len)
-{
-    memcpy(l->text + l->len, text, len);
-    l->len += len;
-}
-
-static void scanner_close(struct loader *l)
-{
-    if (l->scanner_open)
-        zs_deinit(&l->scanner);
-    l->scanner_open = false;
-    l->scanner_spoiled = false;
-}
-
-/* Scans l->text as one record; the result is in l->scanner. 0, or -1: not a record, or memory is
- * out (l->oom). Setting a scanner up clears 200 KiB, so one goes on until it meets a mistake. */
-static int scan(struct loader *l)
-{
-    text_put(l, "\n", 1);
-    if (l->scanner_spoiled)
-        scanner_close(l);
-    if (!l->scanner_open) {
-        l->scanner_open = zs_init(&l->scanner, ".", WIRE_CLASS_IN, POISON_TTL_DEFAULT) == 0;
-        l->oom |= !l->scanner_open;
-    }
-    l->scanner.r_type = 0; /* tells afterwards whether a type was recognised */
-    if (l->oom || zs_set_input_string(&l->scanner, l->text, l->len) != 0 ||
-        zs_parse_record(&l->scanner) != 0) {
-        l->oom = true;
-        return -1;
-    }
-    l->scanner_spoiled = l->scanner.state != ZS_STATE_DATA;
-    return l->scanner_spoiled ? -1 : 0;
-}
-
-/* Where in l->text the scanner gave up: it keeps what was left of the line, and a NUL. */
-static size_t scan_fault_at(const struct loader *l)
-{
-    size_t left = l->scanner.buffer_length;
-
-    return left > l->len ? 0 : l->len - left;
-}
-
-struct scan_error {
-    int code;
-    const char *why;
-};
-
-static const struct scan_error scan_errors[] = {
-    {ZS_UNSUPPORTED_TYPE, "not a type"},
-    {ZS_BAD_ADDRESS_CHAR, "not an address"},
-    {ZS_BAD_IPV4, "not an IPv4 address"},
-    {ZS_BAD_IPV6, "not an IPv6 address"},
-    {ZS_BAD_DNAME_CHAR,
-        "not a name: an empty label, or a character that is to be written as \\DDD"},
-    {ZS_BAD_OWNER, "not a name: a character that is to be written as \\DDD"},
-    {ZS_LABEL_OVERFLOW, "a label of a name is longer than 63 bytes"},
-    {ZS_DNAME_OVERFLOW, "a name is longer than 255 bytes"},
-    {ZS_BAD_NUMBER, "expected a number"},
-    {ZS_NUMBER8_OVERFLOW, "expected a number up to 255"},
-    {ZS_NUMBER16_OVERFLOW, "expected a number up to 65535"},
-    {ZS_NUMBER32_OVERFLOW, "expected a number up to 4294967295"},
-    {ZS_NUMBER64_OVERFLOW, "the number is too large"},
-    {ZS_BAD_TIME_UNIT, "expected a number of seconds, or numbers with s, m, h, d or w"},
-    {ZS_RDATA_OVERFLOW, "the data is longer than 65535 bytes"},
-    {ZS_BAD_RDATA_LENGTH, "the data is not as long as was said behind \\#"},
-    {ZS_BAD_HEX_CHAR, "not hexadecimal"},
-    {ZS_BAD_HEX_RDATA, "expected an even number of hexadecimal digits"},
-    {ZS_BAD_BASE64_CHAR, "not base64"},
-    {ZS_BAD_BASE32HEX_CHAR, "not base32hex"},
-    {ZS_BAD_REST, "more than this type takes"},
-    {ZS_TEXT_OVERFLOW, "a string is longer than 255 bytes"},
-    {ZS_BAD_TEXT, "not a string"},
-    {ZS_BAD_TEXT_CHAR, "not a string"},
-    {ZS_BAD_TIMESTAMP, "expected a time as YYYYMMDDHHMMSS or seconds since 1970"},
-    {ZS_BAD_TIMESTAMP_CHAR, "expected a time as YYYYMMDDHHMMSS or seconds since 1970"},
-    {ZS_BAD_TIMESTAMP_LENGTH, "expected a time as YYYYMMDDHHMMSS or seconds since 1970"},
-    {ZS_BAD_BITMAP, "expected types"},
-    {ZS_BAD_ALGORITHM, "not a DNSSEC algorithm"},
-    {ZS_BAD_SVCB_PARAM, "not a parameter (key=value) of SVCB and HTTPS"},
-    {ZS_DUPLICATE_SVCB_KEY, "the same parameter twice"},
-    {ZS_BAD_RDATA, "not what this type takes"},
-};
-
-static const char *scan_why(int code)
-{
-    for (size_t i = 0; i < sizeof scan_errors / sizeof *scan_errors; i++)
-        if (scan_errors[i].code == code)
-            return scan_errors[i].why;
-    return zs_strerror(code);
-}
-
-/* ---- owners ------------------------------------------------------------------------------------
- */
-
-static bool looks_like_ipv4(struct span s)
-{
-    return s.len > 0 && is_digit(s.text[0]) && memchr(s.text, '.', s.len) != NULL;
-}
-
-static bool looks_like_ipv6(struct span s)
-{
-    return memchr(s.text, ':', s.len) != NULL && memchr(s.text, '"', s.len) == NULL;
-}
-
-/* Splits what marks a pattern off the owner's text. NULL, or what is wrong. */
-static const char *owner_split(struct span *text, enum place *place)
-{
-    *place = PLACE_NAME;
-    if (text->text[0] == '*' && (text->len == 1 || text->text[1] == '.')) {
-        *place = PLACE_BELOW;
-        *text =
-            text->len <= 2 ? (struct span){".", 1} : (struct span){text->text + 2, text->len - 2};
-    } else if (text->text[0] == '.' && text->len > 1) {
-        *place = PLACE_TREE;
-        *text = (struct span){text->text + 1, text->len - 1};
-    }
-    for (size_t i = 0; i < text->len; i++) {
-        char c = text->text[i];
-        if (c == '\\')
-            i++;
-        else if (c == '*')
-            return "an asterisk stands for whole names, as the first label only";
-        else if (c == '(' || c == ')')
-            return "expected a name";
-    }
-    return NULL;
-}
-
-/* Reads the first word of a line into l->owner. */
-static void owner_read(struct loader *l, struct span word)
-{
-    struct owner *owner = &l->owner;
-    struct span text = word;
-    const char *why = NULL;
-
-    owner->word = word;
-    owner->usable = false;
-    if (span_is(word, "@"))
-        why = "there is no origin that it could stand for: write the name";
-    else
-        why = owner_split(&text, &owner->place);
-    if (why != NULL) {
-        mistake(l, word, why);
-        return;
-    }
-    text_start(l);
-    text_put(l, text.text, text.len);
-    text_put(l, " A 0.0.0.0", 10);
-    if (scan(l) != 0) {
-        complain(l, word, l->oom ? out_of_memory : scan_why(l->scanner.error.code));
-        return;
-    }
-    owner->len = l->scanner.r_owner_length;
-    memcpy(owner->name, l->scanner.r_owner, owner->len);
-    owner->usable = true;
-}
-
-/* The node of the line's owner, NULL (and l->oom) when memory is out. */
-static struct node *owner_node(struct loader *l)
-{
-    uint8_t name[WIRE_NAME_MAX];
-    struct node *node;
-
-    wire_name_lower(l->owner.name, l->owner.len, name);
-    node = node_make(l->set, name, l->owner.len);
-    l->oom |= (node == NULL);
-    return node;
-}
-
-/* ---- what is said about them -------------------------------------------------------------------
- */
-
-struct verdict_word {
-    const char *word;
-    enum rule rule;
-};
-
-static enum rule verdict_of(struct span word)
-{
-    static const struct verdict_word words[] = {
-        {"nxdomain", RULE_NXDOMAIN},
-        {"nodata", RULE_NODATA},
-        {"refused", RULE_REFUSED},
-        {"drop", RULE_DROP},
-        {"pass", RULE_PASS},
-    };
-
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (span_is(word, words[i].word))
-            return words[i].rule;
-    return RULE_NONE;
-}
-
-static void verdict_line(struct loader *l, const struct entry *e, enum rule verdict)
-{
-    struct span after = e->after;
-    struct span more = next_word(&after);
-    struct node *node;
-
-    if (e->extra.len > 0) {
-        mistake(l, e->extra, "a verdict has no TTL and no class");
-        return;
-    }
-    if (more.len > 0) {
-        mistake(l, more, "nothing may follow a verdict");
-        return;
-    }
-    if (!l->owner.usable)
-        return;
-    node = owner_node(l);
-    if (node != NULL)
-        complain(l, l->owner.word, verdict_add(l->set, node, l->owner.place, verdict));
-}
-
-/* Types that are never data: reserved ones, OPT, and the QTYPEs and Meta-TYPEs (RFC 6895 3.1). */
-static bool is_meta_type(uint16_t type)
-{
-    return type == 0 || type == UINT16_MAX || type == WIRE_TYPE_OPT ||
-           (type >= TYPE_META_LOW && type <= TYPE_META_HIGH);
-}
-
-/* RFC 3597's form lets any bytes be written for a known type. */
-static const char *shape_wrong(const zs_scanner_t *s)
-{
-    switch (s->r_type) {
-    case WIRE_TYPE_A:
-        return s->r_data_length == 4 ? NULL : "an A record has 4 bytes of data";
-    case WIRE_TYPE_AAAA:
-        return s->r_data_length == 16 ? NULL : "an AAAA record has 16 bytes of data";
-    case WIRE_TYPE_CNAME:
-    case WIRE_TYPE_DNAME:
-    case WIRE_TYPE_NS:
-    case WIRE_TYPE_PTR:
-        if (s->r_data_length > 0 && wire_name_len(s->r_data, s->r_data_length) == s->r_data_length)
-            return NULL;
-        return "the data of this type is one whole name";
-    default:
-        return NULL;
-    }
-}
-
-/* Keeps what the scanner has read, for the line's owner. */
-static const char *record_keep(struct loader *l)
-{
-    const zs_scanner_t *s = &l->scanner;
-    const char *why = shape_wrong(s);
-    struct node *node;
-    struct record *r;
-
-    if (is_meta_type(s->r_type))
-        return "a type that is no data and cannot be an override";
-    if (s->r_ttl > TTL_MAX)
-        return "its TTL is above 2147483647";
-    if (why != NULL || !l->owner.usable)
-        return why;
-    r = record_make(l->owner.place, s->r_type, s->r_ttl, s->r_data, s->r_data_length);
-    if (r == NULL)
-        return out_of_memory;
-    node = owner_node(l);
-    if (node == NULL) {
-        free(r);
-        return out_of_memory;
-    }
-    return record_add(l->set, node, r);
-}
-
-/* Says what the scanner disliked of ". EXTRA TYPE DATA"; type_at is where TYPE starts. */
-static void record_fault(struct loader *l, const struct entry *e, size_t type_at)
-{
-    int code = l->scanner.error.code;
-    struct span text = {l->text, l->len - 1};
-    struct span word = word_at(text, scan_fault_at(l));
-    struct span after = e->after;
-
-    if (l->oom)
-        return;
-    if (word.text > l->text + type_at && code == ZS_BAD_ADDRESS_CHAR && span_is(e->word, "A"))
-        mistake(l, word, "not an IPv4 address");
-    else if (word.text > l->text + type_at && code == ZS_BAD_ADDRESS_CHAR &&
-             span_is(e->word, "AAAA"))
-        mistake(l, word, "not an IPv6 address");
-    else if (word.text > l->text + type_at || (word.text < l->text + type_at && e->extra.len > 0))
-        mistake(l, word, scan_why(code));
-    else if (l->scanner.r_type != 0 && next_word(&after).len == 0)
-        mistake(l, e->word, "its data is missing");
-    else if (looks_like_ipv4(l->owner.word))
-        mistake(l, l->owner.word, "the name comes first, then its addresses");
-    else
-        mistake(l, e->word, expected);
-}
-
-static void record_line(struct loader *l, const struct entry *e)
-{
-    size_t type_at = 1 + (size_t)(e->word.text - e->rest.text);
-
-    text_start(l);
-    text_put(l, ".", 1);
-    text_put(l, e->rest.text, e->rest.len);
-    if (scan(l) != 0)
-        record_fault(l, e, type_at);
-    else
-        complain(l,
-            l->scanner.r_type == 0 || is_meta_type(l->scanner.r_type) ? e->word : l->owner.word,
-            record_keep(l));
-}
-
-/* One address of the short form. 0, or -1 when going on would only repeat the mistake. */
-static int address_add(struct loader *l, const struct entry *e, struct span address)
-{
-    bool ipv4 = !looks_like_ipv6(address);
-    struct span extra = {e->rest.text, (size_t)(e->word.text - e->rest.text)};
-    const char *why;
-    uint8_t ip[16];
-    size_t ip_len, address_at;
-    uint32_t ttl_s;
-
-    if (ipv4 && !looks_like_ipv4(address)) {
-        mistake(l, address, "expected an address");
-        return 0;
-    }
-    text_start(l);
-    text_put(l, ".", 1);
-    text_put(l, extra.text, extra.len);
-    text_put(l, ipv4 ? "A " : "AAAA ", ipv4 ? 2 : 5);
-    address_at = l->len;
-    text_put(l, address.text, address.len);
-    if (scan(l) != 0) {
-        if (l->oom)
-            return -1;
-        if (scan_fault_at(l) < address_at) {
-            mistake(l, e->extra, scan_why(l->scanner.error.code));
-            return -1;
-        }
-        mistake(l, address, ipv4 ? "not an IPv4 address" : "not an IPv6 address");
-        return 0;
-    }
-    ip_len = l->scanner.r_data_length;
-    memcpy(ip, l->scanner.r_data, ip_len <= sizeof ip ? ip_len : 0);
-    ttl_s = l->scanner.r_ttl;
-    why = record_keep(l);
-    if (why == NULL && l->owner.usable && !is_pattern(l->owner.place) && !is_nobodys(ip, ip_len))
-        why = ptr_imply(l->set, ip, ip_len, l->owner.name, l->owner.len, ttl_s);
-    complain(l, l->owner.word, why);
-    return why == NULL ? 0 : -1;
-}
-
-static void address_line(struct loader *l, const struct entry *e)
-{
-    struct span after = e->after;
-    struct span word = e->word;
-
-    for (; word.len > 0; word = next_word(&after))
-        if (address_add(l, e, word) != 0)
-            return;
-}
-
-/* ---- lines -------------------------------------------------------------------------------------
- */
-
-static bool is_ttl(struct span word)
-{
-    for (size_t i = 0; i < word.len; i++)
-        if (!is_digit(word.text[i]) && memchr("smhdw", lower(word.text[i]), 5) == NULL)
-            return false;
-    return word.len > 0 && is_digit(word.text[0]);
-}
-
-static bool is_class(struct span word)
-{
-    struct span stem = {word.text, 5};
-
-    if (span_is(word, "IN") || span_is(word, "CS") || span_is(word, "CH") || span_is(word, "HS"))
-        return true;
-    return word.len > 5 && span_is(stem, "class") && is_digit(word.text[5]);
-}
-
-/* Finds the words behind the owner; a TTL and a class may stand before the one that matters, in
- * either order (RFC 1035 5.1). 0, or -1 after a mistake. */
-static int entry_read(struct loader *l, struct span rest, struct entry *e)
-{
-    struct span none = {rest.text, 0};
-
-    e->rest = rest;
-    e->extra = none;
-    e->after = rest;
-    for (unsigned n = 0;; n++) {
-        e->word = next_word(&e->after);
-        if (e->word.len == 0) {
-            mistake(l, n == 0 ? l->owner.word : e->extra, expected);
-            return -1;
-        }
-        if (n == 2 || (!is_ttl(e->word) && !is_class(e->word)))
-            return 0;
-        if (is_class(e->word) && !span_is(e->word, "IN")) {
-            mistake(l, e->word, "overrides are of class IN only");
-            return -1;
-        }
-        e->extra = e->word;
-    }
-}
-
-static void entry_add(struct loader *l, const struct entry *e)
-{
-    enum rule verdict = verdict_of(e->word);
-
-    if (verdict != RULE_NONE)
-        verdict_line(l, e, verdict);
-    else if (looks_like_ipv4(e->word) || looks_like_ipv6(e->word))
-        address_line(l, e);
-    else
-        record_line(l, e);
-}
-
-/* A line without its end. */
-static void line_read(struct loader *l, struct span line)
-{
-    struct span first = line, whole = line, rest;
-    struct entry e;
-    size_t at = 0;
-    const char *why;
-
-    first = next_word(&whole);
-    if (line.len > POISON_LINE_MAX) {
-        mistake(l, first, "the line is longer than 65535 bytes");
-        return;
-    }
-    if (line.len > 0 && memchr(line.text, '\0', line.len) != NULL) {
-        mistake(l, first, "the line has a NUL byte: is this a text file?");
-        return;
-    }
-    whole = line;
-    why = line_scan(&line, &at);
-    if (why != NULL) {
-        mistake(l, word_at(whole, at), why);
-        return;
-    }
-    rest = line;
-    first = next_word(&rest);
-    if (first.len == 0)
-        return;
-    if (first.text[0] == '$') {
-        mistake(l, first,
-            "directives of zone files are not supported: write names in full, and "
-            "each TTL with its record");
-        return;
-    }
-    /* RFC 1035 5.1: a line that starts with a blank goes on with the name before. */
-    if (first.text == line.text && looks_like_ipv6(first)) {
-        mistake(l, first, "the name comes first, then its addresses");
-        return;
-    }
-    if (first.text == line.text)
-        owner_read(l, first);
-    else if (l->owner.word.len > 0)
-        rest = line;
-    else {
-        mistake(l, first, "the line starts with a blank, and there is no name before it");
-        return;
-    }
-    if (!l->oom && entry_read(l, rest, &e) == 0)
-        entry_add(l, &e);
-}
-
-static void text_read(struct loader *l, struct span text)
-{
-    static const char byte_order_mark[] = "\357\273\277";
-
-    if (text.len >= 3 && memcmp(text.text, byte_order_mark, 3) == 0)
-        text = (struct span){text.text + 3, text.len - 3};
-    while (text.len > 0 && !l->oom) {
-        const char *end = memchr(text.text, '\n', text.len);
-        struct span line = {text.text, end == NULL ? text.len : (size_t)(end - text.text)};
-        size_t step = line.len + (end != NULL);
-
-        l->line++;
-        if (line.len > 0 && line.text[line.len - 1] == '\r')
-            line.len--;
-        line_read(l, line);
-        text.text += step;
-        text.len -= step;
-    }
+    return record_add(p, node, r);
 }
 
 /* ---- names that are there because of names below them ------------------------------------------
@@ -1168,9 +484,9 @@ static unsigned label_offsets(const uint8_t *name, size_t len, uint8_t out[LABEL
     return n;
 }
 
-static bool denies(const struct node *node, enum place place)
+static bool denies(const struct node *node, enum poison_place place)
 {
-    return node != NULL && node->rules[place] == RULE_NXDOMAIN;
+    return node != NULL && node->rules[place] == POISON_RULE_NXDOMAIN;
 }
 
 /* Marks the names above `name` (from label `first` on) that a pattern with nxdomain covers. 0, or
@@ -1185,9 +501,9 @@ static int mark_above(struct poison *p, const uint8_t *name, size_t len, unsigne
         const uint8_t *above = name + offsets[i];
         size_t above_len = len - offsets[i];
         struct node *node = node_at(p, above, above_len, n - 1 - i);
-        bool below_covered = covered || denies(node, PLACE_BELOW) || denies(node, PLACE_TREE);
+        bool below_covered = covered || denies(node, POISON_BELOW) || denies(node, POISON_TREE);
 
-        if (covered || denies(node, PLACE_TREE)) {
+        if (covered || denies(node, POISON_TREE)) {
             node = node_make(p, above, above_len);
             if (node == NULL)
                 return -1;
@@ -1199,62 +515,32 @@ static int mark_above(struct poison *p, const uint8_t *name, size_t len, unsigne
 }
 
 /* Whether a rule says that its names are something else than absent. */
-static bool may_exist(enum rule rule)
+static bool may_exist(enum poison_rule rule)
 {
-    return rule != RULE_NONE && rule != RULE_NXDOMAIN;
+    return rule != POISON_RULE_NONE && rule != POISON_RULE_NXDOMAIN;
 }
 
-/* RFC 8020 2: who hears NXDOMAIN for a name takes all below it for absent. */
-static int mark_all(struct poison *p)
+static int mark_for(struct poison *p, const struct node *node)
 {
-    if (p->n_denying == 0)
-        return 0;
-    /* Nodes made on the way come last in the list and have no rules. */
-    for (struct node *node = p->nodes; node != NULL; node = node->hh.next) {
-        for (enum place place = 0; place < PLACES; place++) {
-            if (!may_exist(node->rules[place]))
-                continue;
-            if (mark_above(p, node->name, node->name_len, is_pattern(place) ? 0 : 1) != 0)
-                return -1;
-        }
+    for (enum poison_place place = 0; place < POISON_PLACES; place++) {
+        if (!may_exist(node->rules[place]))
+            continue;
+        if (mark_above(p, node->name, node->name_len, is_pattern(place) ? 0 : 1) != 0)
+            return -1;
     }
     return 0;
 }
 
-static void loader_free(struct loader *l)
+/* RFC 8020 2: who hears NXDOMAIN for a name takes all below it for absent. */
+const char *poison_set_finish(struct poison *p)
 {
-    if (l == NULL)
-        return;
-    scanner_close(l);
-    free(l);
-}
-
-struct poison *poison_load(const char *text, size_t len, const uint8_t seed[POISON_SEED_LEN],
-    poison_report *report, void *ctx)
-{
-    struct loader *l = calloc(1, sizeof *l);
-    struct poison *set = calloc(1, sizeof *set);
-    bool oom = true, mistaken = false;
-
-    if (l == NULL || set == NULL)
-        goto done;
-    memcpy(set->seed, seed, POISON_SEED_LEN);
-    l->set = set;
-    l->report = report;
-    l->ctx = ctx;
-    text_read(l, (struct span){text, len});
-    oom = l->oom || (!l->mistaken && mark_all(set) != 0);
-    mistaken = l->mistaken;
-
-done:
-    loader_free(l);
-    if (oom)
-        report(ctx, 0, "", out_of_memory);
-    if (oom || mistaken) {
-        poison_free(set);
+    if (p->n_denying == 0)
         return NULL;
-    }
-    return set;
+    /* Nodes made on the way come last in the list and have no rules. */
+    for (const struct node *node = p->nodes; node != NULL; node = node->hh.next)
+        if (mark_for(p, node) != 0)
+            return poison_out_of_memory;
+    return NULL;
 }
 
 /* ---- questions ---------------------------------------------------------------------------------
@@ -1263,23 +549,24 @@ done:
 /* The rule that a name is under. */
 struct match {
     const struct node *node; /* whose it is, NULL for none */
-    enum place place;
+    enum poison_place place;
     bool denied; /* NXDOMAIN may be said: nothing is known below the name */
 };
 
-static enum rule match_rule(const struct match *m)
+static enum poison_rule match_rule(const struct match *m)
 {
-    return m->node == NULL ? RULE_NONE : m->node->rules[m->place];
+    return m->node == NULL ? POISON_RULE_NONE : m->node->rules[m->place];
 }
 
 /* Which rule of x holds for names below it. */
-static enum rule pick_below(const struct node *node, enum place *place)
+static enum poison_rule pick_below(const struct node *node, enum poison_place *place)
 {
-    enum rule below = node->rules[PLACE_BELOW];
+    enum poison_rule below = node->rules[POISON_BELOW];
 
-    *place = PLACE_BELOW;
-    if (below == RULE_NONE || (below != RULE_PASS && node->rules[PLACE_TREE] == RULE_PASS))
-        *place = PLACE_TREE;
+    *place = POISON_BELOW;
+    if (below == POISON_RULE_NONE ||
+        (below != POISON_RULE_PASS && node->rules[POISON_TREE] == POISON_RULE_PASS))
+        *place = POISON_TREE;
     return node->rules[*place];
 }
 
@@ -1288,14 +575,14 @@ static struct match match_find(const struct poison *p, const uint8_t *name, size
 {
     unsigned depth = wire_name_labels(name, len);
     const struct node *node = node_at(p, name, len, depth);
-    struct match m = {.node = node, .place = PLACE_NAME, .denied = true};
+    struct match m = {.node = node, .place = POISON_NAME, .denied = true};
 
-    if (node != NULL && node->rules[PLACE_NAME] != RULE_NONE)
+    if (node != NULL && node->rules[POISON_NAME] != POISON_RULE_NONE)
         return m;
     if (node != NULL) {
         m.denied = !node->has_below;
-        m.place = PLACE_TREE;
-        if (node->rules[PLACE_TREE] != RULE_NONE)
+        m.place = POISON_TREE;
+        if (node->rules[POISON_TREE] != POISON_RULE_NONE)
             return m;
     }
     while (depth > 0) {
@@ -1304,7 +591,7 @@ static struct match match_find(const struct poison *p, const uint8_t *name, size
         len -= label_len;
         depth--;
         m.node = node_at(p, name, len, depth);
-        if (m.node != NULL && pick_below(m.node, &m.place) != RULE_NONE)
+        if (m.node != NULL && pick_below(m.node, &m.place) != POISON_RULE_NONE)
             return m;
     }
     m.node = NULL;
@@ -1392,15 +679,15 @@ static enum poison_verdict deny(struct answer *a, uint16_t rcode)
     return finish(a, rcode, POISON_ANSWER);
 }
 
-static enum poison_verdict obey(struct answer *a, enum rule verdict)
+static enum poison_verdict obey(struct answer *a, enum poison_rule verdict)
 {
-    a->result->blocked = verdict != RULE_DROP;
+    a->result->blocked = verdict != POISON_RULE_DROP;
     switch (verdict) {
-    case RULE_REFUSED:
+    case POISON_RULE_REFUSED:
         return POISON_REFUSED;
-    case RULE_DROP:
+    case POISON_RULE_DROP:
         return POISON_DROP;
-    case RULE_NXDOMAIN:
+    case POISON_RULE_NXDOMAIN:
         return deny(a, a->match.denied ? WIRE_NXDOMAIN : WIRE_NOERROR);
     default:
         return deny(a, WIRE_NOERROR);
@@ -1430,14 +717,14 @@ static void follow(const struct poison *p, struct answer *a, const struct record
 static bool step(
     const struct poison *p, struct answer *a, unsigned hops, enum poison_verdict *verdict)
 {
-    enum rule rule = match_rule(&a->match);
+    enum poison_rule rule = match_rule(&a->match);
     const struct record *cname;
 
-    if (rule == RULE_NONE || rule == RULE_PASS) {
+    if (rule == POISON_RULE_NONE || rule == POISON_RULE_PASS) {
         *verdict = chase(a);
         return true;
     }
-    if (rule != RULE_RECORDS) {
+    if (rule != POISON_RULE_RECORDS) {
         *verdict = obey(a, rule);
         return true;
     }
@@ -1474,7 +761,7 @@ enum poison_verdict poison_lookup(const struct poison *p, const struct wire_ques
 {
     uint8_t name[WIRE_NAME_MAX];
     struct match match;
-    enum rule rule;
+    enum poison_rule rule;
 
     result->packed_len = 0;
     result->blocked = false;
@@ -1484,9 +771,9 @@ enum poison_verdict poison_lookup(const struct poison *p, const struct wire_ques
     wire_name_lower(question->name, question->name_len, name);
     match = match_find(p, name, question->name_len);
     rule = match_rule(&match);
-    if (rule == RULE_NONE)
+    if (rule == POISON_RULE_NONE)
         return POISON_NONE;
-    if (rule == RULE_PASS)
+    if (rule == POISON_RULE_PASS)
         return POISON_PASS;
     struct answer a = {
         .question = question,
@@ -1506,11 +793,11 @@ enum poison_verdict poison_lookup(const struct poison *p, const struct wire_ques
 static const char *check_records(const struct node *node)
 {
     for (const struct record *r = node->records; r != NULL; r = r->next) {
-        if (r->place >= PLACES || node->rules[r->place] != RULE_RECORDS)
+        if (r->place >= POISON_PLACES || node->rules[r->place] != POISON_RULE_RECORDS)
             return "a record where its owner has no records";
-        if (is_meta_type(r->type))
+        if (poison_is_meta_type(r->type))
             return "a record of a type that is no data";
-        if (r->implied && (r->place != PLACE_NAME || r->type != WIRE_TYPE_PTR))
+        if (r->implied && (r->place != POISON_NAME || r->type != WIRE_TYPE_PTR))
             return "an implied record that is no PTR";
         if (r->type == WIRE_TYPE_CNAME && wire_name_len(r->rdata, r->rdata_len) != r->rdata_len)
             return "a CNAME whose target is no name";
@@ -1541,10 +828,10 @@ static const char *check_node(const struct poison *p, const struct node *node)
     depth = wire_name_labels(node->name, node->name_len);
     if (node_at(p, node->name, node->name_len, depth) != node)
         return "a name that is not found";
-    for (enum place place = 0; place < PLACES; place++) {
-        if (node->rules[place] > RULE_PASS)
+    for (enum poison_place place = 0; place < POISON_PLACES; place++) {
+        if (node->rules[place] > POISON_RULE_PASS)
             return "a rule that is none";
-        if (node->rules[place] == RULE_RECORDS && !has_records(node, place))
+        if (node->rules[place] == POISON_RULE_RECORDS && !has_records(node, place))
             return "an owner of records without any";
     }
     return check_records(node);
@@ -1561,9 +848,9 @@ const char *poison_check(const struct poison *p)
         if (broken != NULL)
             return broken;
         n_nodes++;
-        for (enum place place = 0; place < PLACES; place++) {
-            n_rules += node->rules[place] != RULE_NONE;
-            n_denying += is_pattern(place) && node->rules[place] == RULE_NXDOMAIN;
+        for (enum poison_place place = 0; place < POISON_PLACES; place++) {
+            n_rules += node->rules[place] != POISON_RULE_NONE;
+            n_denying += is_pattern(place) && node->rules[place] == POISON_RULE_NXDOMAIN;
         }
     }
     for (unsigned depth = 0; depth < LABELS_MAX; depth++)
