@@ -761,6 +761,7 @@ enum poison_verdict poison_lookup(const struct poison *p, const struct wire_ques
 {
     uint8_t name[WIRE_NAME_MAX];
     struct match match;
+    struct answer a; /* its writer is large and clears itself */
     enum poison_rule rule;
 
     result->packed_len = 0;
@@ -775,15 +776,13 @@ enum poison_verdict poison_lookup(const struct poison *p, const struct wire_ques
         return POISON_NONE;
     if (rule == POISON_RULE_PASS)
         return POISON_PASS;
-    struct answer a = {
-        .question = question,
-        .name = question->name,
-        .name_len = question->name_len,
-        .match = match,
-        .packed = packed,
-        .cap = cap,
-        .result = result,
-    };
+    a.question = question;
+    a.name = question->name;
+    a.name_len = question->name_len;
+    a.match = match;
+    a.packed = packed;
+    a.cap = cap;
+    a.result = result;
     return answer(p, &a);
 }
 

@@ -519,7 +519,6 @@ static int address_add(struct loader *l, const struct entry *e, struct span addr
 {
     const zs_scanner_t *s = &l->scanner;
     bool ipv6 = looks_like_ipv6(address);
-    const char *why;
     size_t address_at;
 
     if (!ipv6 && !looks_like_ipv4(address)) {
@@ -527,7 +526,7 @@ static int address_add(struct loader *l, const struct entry *e, struct span addr
         return 0;
     }
     if (address_scan(l, e, address, &address_at) == 0) {
-        why = record_keep(l);
+        const char *why = record_keep(l);
         if (why == NULL && l->owner_usable)
             why = poison_set_reverse(l->set, &l->owner, s->r_data, s->r_data_length, s->r_ttl);
         complain(l, l->owner_word, why);
@@ -613,12 +612,12 @@ static void entry_add(struct loader *l, const struct entry *e)
 /* A line without its end. */
 static void line_read(struct loader *l, struct span line)
 {
-    struct span first = line, whole = line, rest;
+    struct span whole = line, rest = line;
+    struct span first = next_word(&rest);
     struct entry e;
     size_t at = 0;
     const char *why;
 
-    first = next_word(&whole);
     if (line.len > POISON_LINE_MAX) {
         mistake(l, first, "the line is longer than 65535 bytes");
         return;
@@ -627,7 +626,6 @@ static void line_read(struct loader *l, struct span line)
         mistake(l, first, "the line has a NUL byte: is this a text file?");
         return;
     }
-    whole = line;
     why = line_scan(&line, &at);
     if (why != NULL) {
         mistake(l, word_at(whole, at), why);

@@ -1327,6 +1327,38 @@ START_TEST(example_file_says_what_its_comments_say)
 }
 END_TEST
 
+/* The manual's EXAMPLES, each a file of its own. */
+START_TEST(examples_of_the_manual_have_no_mistakes)
+{
+    static char text[16 * 1024];
+    char line[512], *at = text;
+    bool in_examples = false, in_literal = false;
+    int n = 0;
+    FILE *f = fopen("man/poison.conf.5", "r");
+
+    ck_assert_msg(f != NULL, "man/poison.conf.5 not found: run the tests from the top of the tree");
+    while (fgets(line, sizeof line, f) != NULL) {
+        if (strncmp(line, ".Sh ", 4) == 0)
+            in_examples = strcmp(line, ".Sh EXAMPLES\n") == 0;
+        if (in_literal && strcmp(line, ".Ed\n") == 0) {
+            struct poison *p = load_bytes(text, (size_t)(at - text));
+            ck_assert_msg(p != NULL, "%s\n%s", mistakes[0], text);
+            poison_free(p);
+            n++;
+            in_literal = false;
+        }
+        if (in_literal)
+            at = add(at, text + sizeof text, "%s", line + (line[0] == '\\' ? 2 : 0));
+        if (in_examples && strncmp(line, ".Bd -literal", 12) == 0) {
+            in_literal = true;
+            at = text;
+        }
+    }
+    fclose(f);
+    ck_assert_int_eq(n, 4);
+}
+END_TEST
+
 static void add_tests(Suite *suite, const char *name, const TTest *const *tests, size_t n)
 {
     TCase *tcase = tcase_create(name);
@@ -1375,7 +1407,8 @@ int main(void)
     ADD(suite, "memory", memory_runs_out_at_every_allocation, memory_runs_out_as_the_table_grows,
         memory_runs_out_after_a_mistake, lookup_allocates_nothing,
         hundred_thousand_names_are_small);
-    ADD(suite, "the example", example_file_says_what_its_comments_say);
+    ADD(suite, "the examples", example_file_says_what_its_comments_say,
+        examples_of_the_manual_have_no_mistakes);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
