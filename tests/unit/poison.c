@@ -765,6 +765,144 @@ START_TEST(other_classes_are_not_ours)
 }
 END_TEST
 
+/* ---- the rules against a plain reading of them -------------------------------------------------
+ */
+
+#define MODEL_RULES 24
+
+struct model_rule {
+    char prefix[4]; /* "", "*." or "." */
+    char name[16];
+    const char *said; /* with pass before everything else */
+};
+
+static uint32_t model_state;
+
+static unsigned model_random(unsigned bound)
+{
+    model_state = model_state * 1664525u + 1013904223u;
+    return (model_state >> 16) % bound;
+}
+
+/* One to four labels of "a" and "b". */
+static void model_name(char out[16])
+{
+    size_t len = 0;
+
+    for (unsigned n = 1 + model_random(4); n > 0; n--) {
+        out[len++] = (char)('a' + model_random(2));
+        out[len++] = '.';
+    }
+    out[len - 1] = '\0';
+}
+
+static const struct model_rule *model_find(
+    const struct model_rule *rules, size_t n, const char *prefix, const char *name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(rules[i].prefix, prefix) == 0 && strcmp(rules[i].name, name) == 0)
+            return &rules[i];
+    return NULL;
+}
+
+static bool model_below(const char *name, const char *parent)
+{
+    size_t len = strlen(name), parent_len = strlen(parent);
+
+    return len > parent_len && strcmp(name + len - parent_len, parent) == 0 &&
+           name[len - parent_len - 1] == '.';
+}
+
+static const char *model_answer(const struct model_rule *rules, size_t n, const char *name)
+{
+    const struct model_rule *found = model_find(rules, n, "", name);
+
+    if (found != NULL)
+        return found->said;
+    for (const char *base = name; found == NULL && base != NULL;) {
+        const struct model_rule *tree = model_find(rules, n, ".", base);
+        const struct model_rule *below = base == name ? NULL : model_find(rules, n, "*.", base);
+        found = below != NULL ? below : tree;
+        if (tree != NULL && strcmp(tree->said, "pass") == 0)
+            found = tree;
+        base = strchr(base, '.');
+        base = base == NULL ? NULL : base + 1;
+    }
+    if (found == NULL || strcmp(found->said, "nxdomain") != 0)
+        return found == NULL ? "none" : found->said;
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(rules[i].said, "nxdomain") != 0 &&
+            (model_below(rules[i].name, name) ||
+                (rules[i].prefix[0] == '*' && strcmp(rules[i].name, name) == 0)))
+            return "nodata";
+    return "nxdomain";
+}
+
+/* What poison_lookup says, in the words of the file. */
+static const char *model_word(const struct poison *p, const char *name)
+{
+    const char *said = ask(p, name, A);
+
+    if (strcmp(said, "NONE") == 0)
+        return "none";
+    if (strcmp(said, "PASS") == 0)
+        return "pass";
+    if (strcmp(said, "REFUSED") == 0)
+        return "refused";
+    if (strcmp(said, "DROP") == 0)
+        return "drop";
+    if (said[0] == '3')
+        return "nxdomain";
+    return strstr(said, "an:") != NULL ? "A 1.2.3.4" : "nodata";
+}
+
+/* Makes rules for distinct owners and their file, in which a pass may follow another rule. */
+static size_t model_make(struct model_rule rules[MODEL_RULES], char *text, const char *end)
+{
+    static const char *const prefixes[] = {"", "*.", "."};
+    static const char *const words[] = {
+        "nxdomain", "nxdomain", "nxdomain", "nodata", "refused", "drop", "pass", "A 1.2.3.4"};
+    size_t n = 0;
+
+    for (unsigned i = 1 + model_random(MODEL_RULES); i > 0; i--) {
+        struct model_rule *r = &rules[n];
+        strcpy(r->prefix, prefixes[model_random(3)]);
+        model_name(r->name);
+        if (model_find(rules, n, r->prefix, r->name) != NULL)
+            continue;
+        r->said = words[model_random(8)];
+        text = add(text, end, "%s%s %s\n", r->prefix, r->name, r->said);
+        if (model_random(8) == 0) {
+            r->said = "pass";
+            text = add(text, end, "%s%s pass\n", r->prefix, r->name);
+        }
+        n++;
+    }
+    return n;
+}
+
+START_TEST(random_sets_say_what_a_plain_reading_of_the_rules_says)
+{
+    static struct model_rule rules[MODEL_RULES];
+    static char text[MODEL_RULES * 64];
+    char name[16];
+
+    for (model_state = 1; model_state < 3000; model_state++) {
+        uint32_t start = model_state;
+        size_t n = model_make(rules, text, text + sizeof text);
+        struct poison *p = load(text);
+        for (int i = 0; i < 30; i++) {
+            model_name(name);
+            ck_assert_msg(strcmp(model_word(p, name), model_answer(rules, n, name)) == 0,
+                "%s is %s, not %s in:\n%s", name, model_word(p, name), model_answer(rules, n, name),
+                text);
+        }
+        poison_free(p);
+        model_state = start;
+    }
+}
+END_TEST
+
 /* ---- CNAME -------------------------------------------------------------------------------------
  */
 
@@ -1395,6 +1533,7 @@ int main(void)
         verdicts_on_every_kind_of_owner, exact_beats_pattern_and_longest_pattern_wins,
         pass_beats_everything_at_its_level, name_above_an_override_is_not_denied_by_a_pattern,
         name_above_an_override_that_only_an_order_would_show, other_classes_are_not_ours);
+    ADD(suite, "the model", random_sets_say_what_a_plain_reading_of_the_rules_says);
     ADD(suite, "CNAME", cname_is_followed_inside_the_set,
         cname_of_a_wildcard_is_owned_by_the_asked_name, cname_target_outside_is_chased,
         cname_target_with_a_verdict, cname_chain_has_eight_links_and_no_more,
