@@ -39,6 +39,7 @@ struct server {
     uint32_t rttvar_4ms;  /* its variation, in quarters */
     unsigned silences;    /* in a row */
     uint64_t alone_until_ms;
+    bool probing;          /* its time alone is over, and one question was sent to see */
     uint64_t alone_for_ms; /* how long the last time was; 0: never, or heard since */
     uint64_t picked_at;    /* number of the pick that chose it last */
     uint64_t no_edns_until_ms;
@@ -184,8 +185,10 @@ int servers_pick(struct servers *s, uint32_t tried, uint64_t now_ms)
     struct server *v = &s->slot[i];
     v->picked_at = s->picks;
     v->asked++;
-    if (v->alone_for_ms > 0 && v->alone_until_ms <= now_ms)
+    if (v->alone_for_ms > 0 && v->alone_until_ms <= now_ms) {
         v->alone_until_ms = now_ms + ALONE_MIN_MS; /* this question is the probe */
+        v->probing = true;
+    }
     return i;
 }
 
@@ -246,14 +249,19 @@ void server_answered(struct servers *s, int server, uint64_t rtt_ms, uint64_t no
     v->silences = 0;
     v->alone_until_ms = 0;
     v->alone_for_ms = 0;
+    v->probing = false;
 }
 
+/* Many questions can be waiting for it as it falls silent: they count once, until it is probed. */
 static void leave_alone(struct server *v, uint64_t now_ms)
 {
+    if (v->alone_for_ms > 0 && !v->probing)
+        return;
     uint64_t ms = v->alone_for_ms == 0 ? ALONE_MIN_MS : v->alone_for_ms * 2;
     if (ms > ALONE_MAX_MS)
         ms = ALONE_MAX_MS;
     v->alone_for_ms = ms;
+    v->probing = false;
     v->alone_until_ms = now_ms + ms;
 }
 
@@ -263,9 +271,7 @@ void server_silent(struct servers *s, int server, uint64_t now_ms)
     v->silent++;
     if (v->silences < SILENCES_MAX)
         v->silences++;
-    /* Many questions can be waiting for it as it falls silent: they count once a period. */
-    bool probed = v->alone_for_ms > 0 && v->alone_until_ms <= now_ms + ALONE_MIN_MS;
-    if (v->silences >= SILENCES_MAX && (v->alone_for_ms == 0 || probed))
+    if (v->silences >= SILENCES_MAX)
         leave_alone(v, now_ms);
 }
 
@@ -274,8 +280,7 @@ void server_refused(struct servers *s, int server, uint64_t now_ms)
     struct server *v = &s->slot[server];
     v->refused++;
     v->silences = SILENCES_MAX;
-    if (v->alone_for_ms == 0 || v->alone_until_ms <= now_ms + ALONE_MIN_MS)
-        leave_alone(v, now_ms);
+    leave_alone(v, now_ms);
 }
 
 /* ---- abilities ---------------------------------------------------------------------------------
