@@ -9,6 +9,9 @@ BUILD   ?= build
 CC      ?= cc
 # WERROR=-Werror in CI; a user's newer compiler may know more warnings than ours.
 WERROR  ?=
+# V=1 shows whole commands.
+Q   = $(if $(V),,@)
+say = $(if $(V),:,printf '  %-4s %s\n' $(if $(filter %.o,$@),cc,link) $@)
 SAN     ?=
 
 CPPFLAGS += -D_GNU_SOURCE -DDNSD_VERSION='"$(VERSION)"' -I.
@@ -58,17 +61,20 @@ CHECK_LIBS = -lcheck -lsubunit -lm -lrt -lpthread -lsodium -lzscanner -lev
 all: $(BUILD)/dnsd
 
 $(BUILD)/dnsd: $(DNSD:%=$(BUILD)/%.o)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+	@$(say)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	@$(say)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # $(BUILD)/unit/NAME from tests/unit/NAME.c and its modules
 define UNIT_RULE
 $(BUILD)/unit/$(1): $(BUILD)/tests/unit/$(1).o $(UNIT_$(1):%=$(BUILD)/%.o)
 	@mkdir -p $$(@D)
-	$$(CC) $$(LDFLAGS) $$(LINK_$(1)) -o $$@ $$^ $$(CHECK_LIBS)
+	@$$(say)
+	$$(Q)$$(CC) $$(LDFLAGS) $$(LINK_$(1)) -o $$@ $$^ $$(CHECK_LIBS)
 .PHONY: unit/$(1)
 unit/$(1): $(BUILD)/unit/$(1)
 	$(BUILD)/unit/$(1)
@@ -88,7 +94,8 @@ define REPLAY_RULE
 $(BUILD)/replay/$(1): $(BUILD)/tests/replay/$(1).o $(BUILD)/tests/replay/world.o \
                       $(PURE:%=$(BUILD)/%.o)
 	@mkdir -p $$(@D)
-	$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(CHECK_LIBS)
+	@$$(say)
+	$$(Q)$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(CHECK_LIBS)
 .PHONY: replay/$(1)
 replay/$(1): $(BUILD)/replay/$(1)
 	$(BUILD)/replay/$(1)
@@ -98,7 +105,8 @@ $(foreach t,$(REPLAY),$(eval $(call REPLAY_RULE,$(t))))
 define SYSTEM_RULE
 $(BUILD)/system/$(1): $(BUILD)/tests/system/$(1).o $(BUILD)/tests/system/harness.o
 	@mkdir -p $$(@D)
-	$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(CHECK_LIBS)
+	@$$(say)
+	$$(Q)$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(CHECK_LIBS)
 .PHONY: system/$(1)
 system/$(1): $(BUILD)/system/$(1) $(BUILD)/dnsd
 	BUILD=$(BUILD) $(BUILD)/system/$(1)
@@ -159,7 +167,8 @@ format:
 
 # What is made from conf.c's table: the manual's list of options, the completion for bash.
 $(BUILD)/optlist: $(BUILD)/tools/optlist.o $(BUILD)/conf.o $(BUILD)/addr.o
-	$(CC) $(LDFLAGS) -o $@ $^
+	@$(say)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^
 
 $(BUILD)/dnsd.bash: $(BUILD)/optlist
 	$(BUILD)/optlist bash > $@
