@@ -35,6 +35,7 @@
 #define CORK_SIZE       (2 * FRAME_MAX)
 #define OUT_MAX         (128 * 1024) /* replies not taken by a peer, beyond which it is not read */
 #define OUT_MIN         2048         /* first size of a buffer for them */
+#define KERNEL_OUT_MAX  (64 * 1024)  /* and how much of them lies unsent in the kernel */
 #define MESSAGES_MAX    1000         /* of one connection */
 #define IN_FLIGHT_MAX   64
 #define BACKLOG         1024
@@ -353,6 +354,8 @@ static void conn_end(struct conn *c)
     t->n_open--;
     if (c->in_flight == 0)
         conn_free(c);
+    else
+        t->counts.orphans++;
 }
 
 /* ---- what a connection waits for ------------------------------------------------------------ */
@@ -503,10 +506,12 @@ static void resume(struct conn *c)
 static void flight_over(struct conn *c)
 {
     c->in_flight--;
-    if (c->ended && c->in_flight == 0)
-        conn_free(c);
-    else if (!c->ended && c->work == WORK_NONE)
+    if (!c->ended && c->work == WORK_NONE)
         set_work(c, WORK_FLUSH);
+    if (!c->ended || c->in_flight > 0)
+        return;
+    c->set->counts.orphans--;
+    conn_free(c);
 }
 
 static void reply_later(const struct client *client, const uint8_t *msg, size_t len)
@@ -760,8 +765,6 @@ static void admit(struct listener *l, int fd, const struct sockaddr_storage *ss)
     c = conn_create(l, fd, &from, p);
     if (c == NULL)
         goto refused;
-    int on = 1;
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     settle(c);
     return;
 
@@ -811,13 +814,23 @@ struct tcp *tcp_create(
     return t;
 }
 
-/* SO_REUSEADDR: connections of the last run that linger in TIME_WAIT are no reason to wait. */
+/* SO_REUSEADDR: connections of the last run that linger in TIME_WAIT are no reason to wait. The
+ * others are inherited by what is accepted. TCP_NOTSENT_LOWAT: the kernel would take MiBs for a
+ * peer that does not read, and tell of room again only when a third of them is free. */
+static int set_options(int fd)
+{
+    int on = 1, unsent = KERNEL_OUT_MAX;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0)
+        return -1;
+    return setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
+}
+
 static int open_listener(const struct addr *at, struct addr *bound)
 {
-    int on = 1;
     int fd = socket(sockaddr_family(at), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
-        sockaddr_bind(fd, at, bound) == 0 && listen(fd, BACKLOG) == 0)
+    if (fd >= 0 && set_options(fd) == 0 && sockaddr_bind(fd, at, bound) == 0 &&
+        listen(fd, BACKLOG) == 0)
         return fd;
     int error = errno;
     char text[ADDR_TEXT_MAX];
@@ -876,8 +889,6 @@ void tcp_stop(struct tcp *t)
     {
         if (c->ended)
             continue;
-        if (c->work == WORK_RESUME)
-            set_work(c, WORK_FLUSH);
         if (c->lingering)
             conn_end(c);
         else

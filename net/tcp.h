@@ -47,6 +47,7 @@ struct tcp_counts {
     uint64_t made_room;   /* idle ones closed for a new one */
     uint64_t timed_out;
     uint64_t pauses; /* accepting stopped for a second, since descriptors were out */
+    size_t orphans;  /* closed, but a question of theirs still waits in the desk */
     size_t buffered; /* bytes of questions cut short and of replies not taken, held now */
 };
 void tcp_count(const struct tcp *t, struct tcp_counts *out);
