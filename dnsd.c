@@ -139,9 +139,9 @@ static struct conf_set *read_conf(const struct dnsd *d, enum exit_code *code)
         o.file = NULL;
         free(text);
     }
-    if (bad != 0 || conf_finish(s, on_conf_mistake, &o) < 0)
-        goto err;
-    return s;
+    bad |= conf_finish(s, on_conf_mistake, &o);
+    if (bad == 0)
+        return s;
 err:
     conf_free(s);
     return NULL;
@@ -485,10 +485,30 @@ static int start_listeners(struct dnsd *d)
 /* ---- signals -----------------------------------------------------------------------------------
  */
 
+/* Says which changes wait for a restart: the rows that are marked so in conf.c. */
+static void warn_of_restart(const struct conf *old, const struct conf *new)
+{
+    const struct {
+        const char *option;
+        bool changed;
+    } at_start[] = {
+        {"port", old->port != new->port},
+        {"listen", old->n_listen != new->n_listen ||
+                       memcmp(old->listen, new->listen, sizeof old->listen) != 0},
+        {"cache-size", old->cache_size_bytes != new->cache_size_bytes},
+        {"user", strcmp(old->user, new->user) != 0},
+        {"query-log", strcmp(old->query_log, new->query_log) != 0},
+    };
+    for (size_t i = 0; i < sizeof at_start / sizeof at_start[0]; i++)
+        if (at_start[i].changed)
+            log_warning("the new -%s takes a restart", at_start[i].option);
+}
+
 static void adopt(struct dnsd *d, struct conf_set *s, struct poison *p)
 {
     struct poison *old_poison = d->poison;
     struct conf_set *old_conf = d->conf_set;
+    warn_of_restart(d->conf, conf_values(s));
     d->conf_set = s;
     d->conf = conf_values(s);
     d->poison = p;
