@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -465,6 +466,29 @@ START_TEST(a_flushed_cache_is_as_new)
             ck_assert_int_eq(get_name(c, 'a', i, 0), CACHE_MISS);
     }
     cache_free(c);
+}
+END_TEST
+
+/* Pages that are locked cannot be given back. Where a test may not lock any, this tests nothing. */
+START_TEST(locked_memory_is_flushed_too)
+{
+    struct cache *c;
+
+    if (mlockall(MCL_FUTURE))
+        return;
+    c = cache_create(CACHE_BYTES_MIN, seed);
+    if (!c) {
+        munlockall();
+        return;
+    }
+    for (size_t i = 0; i < 5000; i++)
+        put_name(c, 'a', i, 1000, 0);
+    cache_flush(c);
+    sound(c);
+    for (size_t i = 0; i < 5000; i++)
+        ck_assert_int_eq(get_name(c, 'a', i, 0), CACHE_MISS);
+    cache_free(c);
+    ck_assert_int_eq(munlockall(), 0);
 }
 END_TEST
 
@@ -1051,37 +1075,123 @@ START_TEST(a_full_index_evicts_as_a_full_region_does)
 }
 END_TEST
 
-/* Nobody can choose such keys without the seed; a test can. They all begin with the same bits of
- * their hash, the highest or the lowest ones there are. */
+static int put_number(struct cache *c, uint32_t number)
+{
+    struct cache_item item = {.key = (const uint8_t *)&number, .key_len = 4, .fresh_ms = 1000};
+
+    return cache_put(c, &item, 0);
+}
+
+static bool has_number(const struct cache *c, uint32_t number)
+{
+    struct cache_view view;
+
+    return cache_peek(c, (const uint8_t *)&number, 4, 0, &view) == CACHE_FRESH;
+}
+
+/* Nobody can choose such keys without the seed; a test can. Their hashes all begin with the same
+ * bits, the highest or the lowest there are, in an index that is empty or nearly full. */
 START_TEST(keys_that_crowd_cost_records_but_nothing_else)
 {
-    for (int highest = 0; highest <= 1; highest++) {
-        struct cache *c = new_cache(CACHE_BYTES_MIN);
-        uint32_t found[3000];
-        size_t n = 0;
-        size_t there = 0;
-        struct cache_view view;
+    const uint32_t others = _i & 2 ? 3000 : 0;
+    const uint8_t first_byte = _i & 1 ? 0xff : 0;
+    struct cache *c = new_cache(CACHE_BYTES_MIN);
+    uint32_t n = others;
+    uint32_t there = 0;
 
-        for (uint32_t i = 0; n < often(3000); i++) {
-            uint8_t hash[8];
-            struct cache_item item = {.key = (const uint8_t *)&i, .key_len = 4, .fresh_ms = 1};
+    for (uint32_t i = 0; i < others; i++)
+        put_number(c, i);
+    for (uint32_t i = others; i < often(200000); i++) {
+        uint8_t hash[8];
 
-            crypto_shorthash(hash, item.key, 4, seed);
-            if (hash[7] != (highest ? 0xff : 0))
-                continue;
-            found[n++] = i;
-            ck_assert_int_eq(cache_put(c, &item, 0), 0);
-            ck_assert_int_eq(cache_peek(c, item.key, 4, 0, &view), CACHE_FRESH);
-            if (n % 50 == 0)
-                sound(c);
-        }
-        sound(c);
-        for (size_t i = 0; i < n; i++)
-            there += cache_get(c, (const uint8_t *)&found[i], 4, 0, &view) == CACHE_FRESH;
-        ck_assert_uint_eq(there, counts(c).entries);
-        ck_assert_uint_eq(there + counts(c).evictions, n);
-        cache_free(c);
+        crypto_shorthash(hash, (const uint8_t *)&i, 4, seed);
+        if (hash[7] != first_byte)
+            continue;
+        n++;
+        ck_assert_int_eq(put_number(c, i), 0);
+        ck_assert(has_number(c, i));
+        if (n % 50 == 0)
+            sound(c);
     }
+    sound(c);
+    for (uint32_t i = 0; i < often(200000); i++)
+        there += has_number(c, i);
+    ck_assert_uint_eq(there, counts(c).entries);
+    ck_assert_uint_eq(there + counts(c).evictions, n);
+    cache_free(c);
+}
+END_TEST
+
+/* The oldest records give no slot, as they were forgotten. */
+START_TEST(a_full_index_behind_dead_records_still_takes_new_ones)
+{
+    struct cache *c = new_cache(CACHE_BYTES_MIN);
+    uint32_t n = 0;
+    size_t full;
+
+    while (counts(c).evictions == 0)
+        put_number(c, n++);
+    full = counts(c).entries;
+    for (uint32_t round = 0; round < 20; round++) {
+        for (uint32_t i = n - 2000; i < n - 500; i++)
+            cache_forget(c, (const uint8_t *)&i, 4);
+        while (counts(c).entries < full)
+            put_number(c, n++);
+        for (uint32_t i = 0; i < 200; i++) {
+            ck_assert_int_eq(put_number(c, n), 0);
+            ck_assert(has_number(c, n++));
+        }
+        ck_assert_uint_le(counts(c).entries, full + 1);
+        sound(c);
+    }
+    cache_free(c);
+}
+END_TEST
+
+START_TEST(large_records_among_small_ones_empty_a_ring_and_no_more)
+{
+    struct cache *c = new_cache(CACHE_BYTES_MIN);
+    size_t n = 0;
+
+    chance_state = 4;
+    while (counts(c).evictions == 0)
+        put_name(c, 's', n++, 1000, 0);
+    for (uint32_t i = 0; i < 300; i++) {
+        struct cache_item item = {.key = (const uint8_t *)&i,
+            .key_len = 4,
+            .value = filler,
+            .value_len = ITEM_MAX - 4 - chance_below(2500),
+            .fresh_ms = 1000};
+
+        ck_assert_int_eq(cache_put(c, &item, 0), 0);
+        ck_assert(has_number(c, i));
+        sound(c);
+    }
+    ck_assert_uint_gt(counts(c).entries, n * 8 / 10);
+    cache_free(c);
+}
+END_TEST
+
+START_TEST(changing_sizes_of_many_names_cost_no_live_ones)
+{
+    struct cache *c = new_cache(CACHE_BYTES_MIN);
+    const uint32_t names = 1000;
+
+    chance_state = 3;
+    for (size_t n = 0; n < often(200000); n++) {
+        uint32_t i = (uint32_t)chance_below(names);
+        struct cache_item item = {.key = (const uint8_t *)&i,
+            .key_len = 4,
+            .value = filler,
+            .value_len = chance_below(10) ? 28 : 100 + chance_below(300),
+            .fresh_ms = 1000};
+
+        ck_assert_int_eq(cache_put(c, &item, 0), 0);
+    }
+    ck_assert_uint_eq(counts(c).entries, names);
+    ck_assert_uint_eq(counts(c).evictions, 0);
+    sound(c);
+    cache_free(c);
 }
 END_TEST
 
@@ -1229,6 +1339,7 @@ static TCase *what_comes_back(void)
     tcase_add_test(t, lengths_beyond_their_limits_are_refused_in_a_large_cache_too);
     tcase_add_test(t, forgetting_tells_whether_there_was_something);
     tcase_add_test(t, a_flushed_cache_is_as_new);
+    tcase_add_test(t, locked_memory_is_flushed_too);
     tcase_add_test(t, counts_count);
     return t;
 }
@@ -1266,7 +1377,10 @@ static TCase *eviction(void)
     tcase_add_test(t, peeking_does_not_keep_a_record);
     tcase_add_test(t, a_put_moves_a_few_records_at_most);
     tcase_add_test(t, a_full_index_evicts_as_a_full_region_does);
-    tcase_add_test(t, keys_that_crowd_cost_records_but_nothing_else);
+    tcase_add_test(t, a_full_index_behind_dead_records_still_takes_new_ones);
+    tcase_add_loop_test(t, keys_that_crowd_cost_records_but_nothing_else, 0, 4);
+    tcase_add_test(t, large_records_among_small_ones_empty_a_ring_and_no_more);
+    tcase_add_test(t, changing_sizes_of_many_names_cost_no_live_ones);
     return t;
 }
 
