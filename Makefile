@@ -223,11 +223,11 @@ $(BUILD)/dnsd.service: packaging/dnsd.service FORCE
 	@mkdir -p $(@D)
 	sed -e 's|@SBINDIR@|$(SBINDIR)|g' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|g' $< > $@
 
-# The example, with the files that are installed beside it.
+# The example, with the place of the overrides that are installed beside it. They are examples too,
+# and so stay off until somebody says so.
 $(BUILD)/dnsd.conf: dnsd.conf FORCE
 	@mkdir -p $(@D)
-	sed -e 's|^#\(poison  *\).*|\1$(SYSCONFDIR)/dnsd/poison.conf|' \
-	    -e 's|^#\(predict-file  *\).*|\1/var/lib/dnsd/predict|' $< > $@
+	sed 's|^\(#poison  *\).*|\1$(SYSCONFDIR)/dnsd/poison.conf|' $< > $@
 
 # $(BUILD)/dnsd_VERSION_ARCHITECTURE.deb
 deb:
