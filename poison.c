@@ -30,7 +30,7 @@ struct node {
     UT_hash_handle hh;
     struct record *records; /* of all places, in the file's order */
     uint8_t rules[POISON_PLACES];
-    bool has_below; /* a pattern may not deny this name: a rule below it says that something is */
+    bool is_there; /* so says a rule of it or below it: no pattern may deny the name */
     uint8_t name_len;
     uint8_t name[]; /* lower case */
 };
@@ -317,7 +317,7 @@ static const char *record_add(struct poison *p, struct node *node, struct record
     const char *why = NULL;
     struct record *same;
 
-    if (place == POISON_NAME && !r->implied && (type == WIRE_TYPE_PTR || type == WIRE_TYPE_CNAME))
+    if (place == POISON_NAME && (type == WIRE_TYPE_PTR || type == WIRE_TYPE_CNAME))
         implied_drop(p, node);
     same = record_same(node, r);
     if (same != NULL) {
@@ -489,27 +489,28 @@ static bool denies(const struct node *node, enum poison_place place)
     return node != NULL && node->rules[place] == POISON_RULE_NXDOMAIN;
 }
 
-/* Marks the names above `name` (from label `first` on) that a pattern with nxdomain covers. 0, or
- * -1 when memory is out. */
-static int mark_above(struct poison *p, const uint8_t *name, size_t len, unsigned first)
+/* Marks `name` and the names above it, as far as a pattern with nxdomain covers them. 0, or -1 when
+ * memory is out. */
+static int mark_there(struct poison *p, const uint8_t *name, size_t len)
 {
     uint8_t offsets[LABELS_MAX];
     unsigned n = label_offsets(name, len, offsets);
-    bool covered = false;
+    bool covered = false; /* by a pattern of a name further up */
 
-    for (unsigned i = n; i-- > first;) {
+    for (unsigned i = n; i-- > 0;) {
         const uint8_t *above = name + offsets[i];
         size_t above_len = len - offsets[i];
         struct node *node = node_at(p, above, above_len, n - 1 - i);
-        bool below_covered = covered || denies(node, POISON_BELOW) || denies(node, POISON_TREE);
+        bool tree_denied = denies(node, POISON_TREE);
+        bool below_denied = denies(node, POISON_BELOW);
 
-        if (covered || denies(node, POISON_TREE)) {
+        if (covered || tree_denied) {
             node = node_make(p, above, above_len);
             if (node == NULL)
                 return -1;
-            node->has_below = true;
+            node->is_there = true;
         }
-        covered = below_covered;
+        covered |= tree_denied || below_denied;
     }
     return 0;
 }
@@ -520,15 +521,12 @@ static bool may_exist(enum poison_rule rule)
     return rule != POISON_RULE_NONE && rule != POISON_RULE_NXDOMAIN;
 }
 
-static int mark_for(struct poison *p, const struct node *node)
+static bool has_existing(const struct node *node)
 {
-    for (enum poison_place place = 0; place < POISON_PLACES; place++) {
-        if (!may_exist(node->rules[place]))
-            continue;
-        if (mark_above(p, node->name, node->name_len, is_pattern(place) ? 0 : 1) != 0)
-            return -1;
-    }
-    return 0;
+    for (enum poison_place place = 0; place < POISON_PLACES; place++)
+        if (may_exist(node->rules[place]))
+            return true;
+    return false;
 }
 
 /* RFC 8020 2: who hears NXDOMAIN for a name takes all below it for absent. */
@@ -538,7 +536,7 @@ const char *poison_set_finish(struct poison *p)
         return NULL;
     /* Nodes made on the way come last in the list and have no rules. */
     for (const struct node *node = p->nodes; node != NULL; node = node->hh.next)
-        if (mark_for(p, node) != 0)
+        if (has_existing(node) && mark_there(p, node->name, node->name_len) != 0)
             return poison_out_of_memory;
     return NULL;
 }
@@ -561,11 +559,9 @@ static enum poison_rule match_rule(const struct match *m)
 /* Which rule of x holds for names below it. */
 static enum poison_rule pick_below(const struct node *node, enum poison_place *place)
 {
-    enum poison_rule below = node->rules[POISON_BELOW];
-
     *place = POISON_BELOW;
-    if (below == POISON_RULE_NONE ||
-        (below != POISON_RULE_PASS && node->rules[POISON_TREE] == POISON_RULE_PASS))
+    if (node->rules[POISON_BELOW] == POISON_RULE_NONE ||
+        node->rules[POISON_TREE] == POISON_RULE_PASS)
         *place = POISON_TREE;
     return node->rules[*place];
 }
@@ -580,7 +576,7 @@ static struct match match_find(const struct poison *p, const uint8_t *name, size
     if (node != NULL && node->rules[POISON_NAME] != POISON_RULE_NONE)
         return m;
     if (node != NULL) {
-        m.denied = !node->has_below;
+        m.denied = !node->is_there;
         m.place = POISON_TREE;
         if (node->rules[POISON_TREE] != POISON_RULE_NONE)
             return m;

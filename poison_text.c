@@ -573,7 +573,8 @@ static bool is_class(struct span word)
 }
 
 /* Finds the words behind the owner; a TTL and a class may stand before the one that matters, in
- * either order (RFC 1035 5.1). 0, or -1 after a mistake. */
+ * either order (RFC 1035 5.1); one of them twice is left to the scanner. 0, or -1 after a mistake.
+ */
 static int entry_read(struct loader *l, struct span rest, struct entry *e)
 {
     struct span none = {rest.text, 0};
@@ -581,13 +582,13 @@ static int entry_read(struct loader *l, struct span rest, struct entry *e)
     e->rest = rest;
     e->extra = none;
     e->after = rest;
-    for (unsigned n = 0;; n++) {
+    for (;;) {
         e->word = next_word(&e->after);
         if (e->word.len == 0) {
-            mistake(l, n == 0 ? l->owner_word : e->extra, expected);
+            mistake(l, e->extra.len == 0 ? l->owner_word : e->extra, expected);
             return -1;
         }
-        if (n == 2 || (!is_ttl(e->word) && !is_class(e->word)))
+        if (!is_ttl(e->word) && !is_class(e->word))
             return 0;
         if (is_class(e->word) && !span_is(e->word, "IN")) {
             mistake(l, e->word, "overrides are of class IN only");

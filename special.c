@@ -132,7 +132,7 @@ static const struct prefix6 prefixes6[] = {
     {"feb", KIND_EMPTY},
 };
 
-/* The value of a label of one to three decimal digits without leading zeros, or -1. */
+/* The number in a label of one to three digits without leading zeros, or -1. */
 static int label_byte(const uint8_t *l)
 {
     int value = 0;
@@ -144,7 +144,7 @@ static int label_byte(const uint8_t *l)
             return -1;
         value = value * 10 + (l[i] - '0');
     }
-    return value <= 255 ? value : -1;
+    return value;
 }
 
 /* name ends in in-addr.arpa. */
