@@ -32,13 +32,11 @@
 #include <stdint.h>
 
 #define SPECIAL_TTL        10800 /* RFC 6303 3 */
-#define SPECIAL_SINGLE_TTL 300   /* of single labels: who adds an override need not wait for hours \
-                                  */
+#define SPECIAL_SINGLE_TTL 300   /* of single labels: an override for one may be added soon */
 
 enum special_verdict {
     SPECIAL_NONE,   /* an ordinary name */
-    SPECIAL_ANSWER, /* packed is the answer: NXDOMAIN or NODATA with a SOA, or localhost's addresses
-                     */
+    SPECIAL_ANSWER, /* packed is the answer: NXDOMAIN, NODATA, or localhost's data */
 };
 
 /* question is of class IN (others: NONE). packed takes at least 512 bytes. Cheap for ordinary
