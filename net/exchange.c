@@ -29,9 +29,10 @@ static void on_end(void *ctx, uint64_t now_ms)
 {
     struct upstream *u = ctx;
     (void)now_ms;
-    bool more = exchange_udp_end_turn(u->udp);
-    more |= exchange_tcp_end_turn(u->tcp);
-    if (!more)
+    exchange_tcp_end_turn(u->tcp);
+    exchange_udp_end_turn(u->udp);
+    /* Either may have told failures, and been asked for more, also of the other way. */
+    if (!exchange_udp_has_more(u->udp) && !exchange_tcp_has_more(u->tcp))
         ev_idle_stop(u->loop, &u->unsent);
 }
 

@@ -414,7 +414,7 @@ static struct connection *first_to_do(const struct exchange_tcp *x)
     return NULL;
 }
 
-bool exchange_tcp_end_turn(struct exchange_tcp *x)
+void exchange_tcp_end_turn(struct exchange_tcp *x)
 {
     unsigned n = 0; /* so that a caller who always asks again cannot hold the loop here */
     struct connection *c;
@@ -422,6 +422,10 @@ bool exchange_tcp_end_turn(struct exchange_tcp *x)
         n++;
     for (; n > 0 && (c = first_to_do(x)) != NULL; n--)
         look_after(c);
+}
+
+bool exchange_tcp_has_more(const struct exchange_tcp *x)
+{
     return first_to_do(x) != NULL;
 }
 

@@ -351,7 +351,7 @@ static void send_asks(struct udp_socket *s)
     }
 }
 
-bool exchange_udp_end_turn(struct exchange_udp *x)
+void exchange_udp_end_turn(struct exchange_udp *x)
 {
     /* What is asked from within the callbacks of this leaves in the next turn, which comes at once:
      * a caller that always asks again cannot hold the loop here. */
@@ -369,6 +369,10 @@ bool exchange_udp_end_turn(struct exchange_udp *x)
     }
     while (x->ended)
         socket_free(x->ended);
+}
+
+bool exchange_udp_has_more(const struct exchange_udp *x)
+{
     return x->fresh != NULL;
 }
 

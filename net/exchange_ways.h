@@ -33,8 +33,8 @@ void exchange_udp_free(struct exchange_udp *x);
 struct upstream_ask *exchange_udp_ask(struct exchange_udp *x, const struct addr *server,
     const struct upstream_ask *head, const uint8_t *msg, size_t len);
 void exchange_udp_cancel(struct upstream_ask *a);
-/* Sends and clears away. Returns whether there is more to do before the loop may sleep. */
-bool exchange_udp_end_turn(struct exchange_udp *x);
+void exchange_udp_end_turn(struct exchange_udp *x);       /* sends, and clears away */
+bool exchange_udp_has_more(const struct exchange_udp *x); /* there is something for another one */
 
 struct exchange_tcp;
 struct exchange_tcp *exchange_tcp_create(const struct exchange_means *means);
@@ -42,7 +42,8 @@ void exchange_tcp_free(struct exchange_tcp *x);
 struct upstream_ask *exchange_tcp_ask(struct exchange_tcp *x, const struct addr *server,
     const struct upstream_ask *head, const uint8_t *msg, size_t len);
 void exchange_tcp_cancel(struct upstream_ask *a);
-bool exchange_tcp_end_turn(struct exchange_tcp *x);
+void exchange_tcp_end_turn(struct exchange_tcp *x);
+bool exchange_tcp_has_more(const struct exchange_tcp *x);
 uint64_t exchange_tcp_due_ms(const struct exchange_tcp *x); /* UINT64_MAX: never */
 void exchange_tcp_tick(struct exchange_tcp *x, uint64_t now_ms);
 
