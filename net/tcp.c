@@ -591,8 +591,9 @@ static uint64_t next_due(void *ctx)
 {
     const struct tcp *t = ctx;
     uint64_t due = t->paused_until_ms;
-    if (t->work[WORK_RESUME] != NULL)
-        return 0;
+    if (t->work[WORK_RESUME] != NULL || t->work[WORK_FLUSH] != NULL)
+        return 0; /* to flush is left for the end of that turn, if another end replied behind ours
+                   */
     for (int kind = WAIT_MESSAGE; kind < WAIT_KINDS; kind++)
         if (t->wait[kind] != NULL && t->wait[kind]->wait_until_ms < due)
             due = t->wait[kind]->wait_until_ms;

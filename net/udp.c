@@ -190,6 +190,13 @@ static void end_of_turn(void *ctx, uint64_t now_ms)
         send_later(u);
 }
 
+/* Another end of the turn may have replied behind ours: then the loop must not sleep on it. */
+static uint64_t next_due(void *ctx)
+{
+    const struct udp *u = ctx;
+    return u->later.n > 0 && !is_blocked(u) ? 0 : UINT64_MAX;
+}
+
 /* The peer's and our address are in place; the bytes are written. */
 static void put(struct out_batch *b, size_t len)
 {
@@ -393,6 +400,7 @@ struct udp *udp_open(
     u->readable.data = u;
     u->writable.data = u;
     ev_io_start(loop, &u->readable);
+    turn_add_due(turn, next_due, end_of_turn, u);
     turn_add_end(turn, end_of_turn, u);
     return u;
 }

@@ -113,6 +113,25 @@ void fake_turns(int n)
         ev_run(loop, EVRUN_NOWAIT);
 }
 
+static void overslept(struct ev_loop *l, struct ev_timer *w, int events)
+{
+    (void)l;
+    (void)events;
+    *(bool *)w->data = true;
+}
+
+bool fake_wakes(void)
+{
+    bool late = false;
+    struct ev_timer limit;
+    ev_timer_init(&limit, overslept, 1., 0.);
+    limit.data = &late;
+    ev_timer_start(loop, &limit);
+    ev_run(loop, EVRUN_ONCE);
+    ev_timer_stop(loop, &limit);
+    return !late;
+}
+
 bool fake_readable(int fd)
 {
     for (int i = 0; i < 5000; i++) {

@@ -59,6 +59,9 @@ void fake_drop(size_t i);
 /* Runs n turns that do not wait. */
 void fake_turns(int n);
 
+/* Lets the loop sleep; whether anything woke it before a second was over. */
+bool fake_wakes(void);
+
 /* Runs turns until fd can be read (or has hung up); false after 5 s. */
 bool fake_readable(int fd);
 

@@ -452,6 +452,30 @@ START_TEST(a_reply_from_inside_the_desk_keeps_the_stream_whole)
 }
 END_TEST
 
+/* Once, at an end of the turn that comes behind the listener's. */
+static void reply_at_end(void *ctx, uint64_t now_ms)
+{
+    (void)now_ms;
+    unsigned *n = ctx;
+    if ((*n)++ == 0)
+        fake_reply(0, 30);
+}
+
+START_TEST(a_reply_behind_the_end_of_the_turn_does_not_wait_for_the_next_event)
+{
+    unsigned n = 0;
+    int fd = connected();
+    ask(fd, 1, FAKE_LATER);
+    fake_turns(2);
+    turn_add_end(turn, reply_at_end, &n);
+    ck_assert(fake_wakes());
+    ck_assert_uint_eq(n, 1);
+    fake_turns(1);
+    expect_filled(fd, 1, 30);
+    turn_remove(turn, &n);
+}
+END_TEST
+
 START_TEST(out_of_band_bytes_disturb_nobody)
 {
     int fd = connected();
@@ -1309,6 +1333,7 @@ static void add_messages(Suite *suite)
     tcase_add_test(one, messages_may_be_cut_anywhere);
     tcase_add_test(one, a_dropped_question_does_not_end_the_connection);
     tcase_add_test(one, a_reply_from_inside_the_desk_keeps_the_stream_whole);
+    tcase_add_test(one, a_reply_behind_the_end_of_the_turn_does_not_wait_for_the_next_event);
     tcase_add_test(one, out_of_band_bytes_disturb_nobody);
     tcase_add_test(one, a_port_that_is_taken_is_an_error);
     TCase *many = add_case(suite, "addresses", setup);

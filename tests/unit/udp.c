@@ -224,6 +224,30 @@ START_TEST(a_reply_from_inside_the_desk_does_not_disturb_the_one_being_written)
 }
 END_TEST
 
+/* Once, at an end of the turn that comes behind the listener's. */
+static void reply_at_end(void *ctx, uint64_t now_ms)
+{
+    (void)now_ms;
+    unsigned *n = ctx;
+    if ((*n)++ == 0)
+        fake_reply(0, 30);
+}
+
+START_TEST(a_reply_behind_the_end_of_the_turn_does_not_wait_for_the_next_event)
+{
+    unsigned n = 0;
+    listen_at("127.0.0.1");
+    ask(1, FAKE_LATER);
+    fake_turns(2);
+    turn_add_end(turn, reply_at_end, &n);
+    ck_assert(fake_wakes());
+    ck_assert_uint_eq(n, 1);
+    fake_turns(1);
+    expect(1);
+    turn_remove(turn, &n);
+}
+END_TEST
+
 START_TEST(what_is_dropped_later_sends_nothing)
 {
     listen_at("127.0.0.1");
@@ -511,6 +535,7 @@ int main(void)
     tcase_add_test(replies, later_replies_leave_in_one_call_at_the_end_of_the_turn);
     tcase_add_test(replies, a_reply_from_inside_the_desk_does_not_disturb_the_one_being_written);
     tcase_add_test(replies, what_is_dropped_later_sends_nothing);
+    tcase_add_test(replies, a_reply_behind_the_end_of_the_turn_does_not_wait_for_the_next_event);
     tcase_add_test(replies, the_largest_reply_goes_out_whole_and_a_larger_one_not_at_all);
     tcase_add_test(replies, a_datagram_beyond_any_question_is_seen_as_its_header);
     tcase_add_test(replies, chatter_ports_are_not_even_shown_to_the_desk);
