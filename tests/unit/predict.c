@@ -1988,6 +1988,7 @@ static unsigned client_number(struct replay *r, const char *client)
         if (strcmp(r->client[i], client) == 0)
             return i;
     ck_assert_uint_lt(i, 16);
+    /* cppcheck-suppress arrayIndexOutOfBounds ; the assertion does not return */
     snprintf(r->client[i], sizeof r->client[i], "%s", client);
     return i;
 }
