@@ -36,7 +36,7 @@
 #define OUT_MAX         (128 * 1024) /* replies not taken by a peer, beyond which it is not read */
 #define OUT_MIN         2048         /* first size of a buffer for them */
 #define KERNEL_OUT_MAX  (64 * 1024)  /* and how much of them lies unsent in the kernel */
-#define MESSAGES_MAX    1000         /* of one connection */
+#define MESSAGES_MAX    1000         /* of one connection, while connections are scarce */
 #define IN_FLIGHT_MAX   64
 #define BACKLOG         1024
 #define ACCEPTS_MAX     64 /* an event, so that the others have their turn */
@@ -85,7 +85,7 @@ struct conn {
     uint64_t wait_until_ms;
     uint64_t stalled_until_ms;
 
-    uint16_t n_messages;
+    uint32_t n_messages;
     uint16_t in_flight;
     uint8_t wait; /* enum wait */
     uint8_t work; /* enum work */
@@ -360,10 +360,20 @@ static void conn_end(struct conn *c)
 
 /* ---- what a connection waits for ------------------------------------------------------------ */
 
+/* Who sent many messages makes room, but only where others may want it: a client that pipelines
+ * without end loses what it sent behind the last message that is answered (RFC 7766 6.2.4). */
+static bool is_spent(const struct conn *c)
+{
+    const struct tcp *t = c->set;
+    bool scarce =
+        t->n_open * 2 > t->conf.connections_max || c->peer->n * 2 > t->conf.per_client_max;
+    return c->n_messages >= MESSAGES_MAX && scarce;
+}
+
 static bool may_take(const struct conn *c)
 {
-    return !c->set->stopping && !c->lingering && c->n_messages < MESSAGES_MAX &&
-           c->in_flight < IN_FLIGHT_MAX && out_pending(c) < OUT_MAX;
+    return !c->set->stopping && !c->lingering && !is_spent(c) && c->in_flight < IN_FLIGHT_MAX &&
+           out_pending(c) < OUT_MAX;
 }
 
 /* Whether there is something to do with what was read: answer it, or close for its length. */
@@ -415,7 +425,7 @@ static void settle(struct conn *c)
 {
     if (c->lingering)
         return;
-    bool closing = c->eof || c->set->stopping || c->n_messages >= MESSAGES_MAX;
+    bool closing = c->eof || c->set->stopping || is_spent(c);
     bool more = may_take(c) && has_whole(c);
     if (closing && !more && c->in_flight == 0 && out_pending(c) == 0) {
         if (c->eof || c->set->stopping)
