@@ -24,11 +24,14 @@
  *    GRAPH_WINDOWS_MAX windows [so that it follows the times].
  *  - Share: a pair is shown by the client that asked for the follower. Until `share` clients showed
  *    it, it serves those who did and nobody else [nobody trains another's prefetches alone].
- *  - Budget: a bucket of 256 tokens, full at first. A prefetch takes one; when a client asks for it
- *    in time it gives it back. A client's question that went upstream itself, or would have but for
- *    a prefetch, earns budget_percent of a token. Questions that the cache answers earn nothing
- *    [they cost nothing upstream, so they must not pay for what does], nor do those that join one
- *    under way.
+ *  - Budget: a bucket of 256 tokens, full at first, that counts what prediction adds upstream. A
+ *    prefetch takes one, and gives it back when a client asks for it in time. A copy that was
+ *    fetched ahead also expires ahead: what goes upstream before a copy of the client's own would
+ *    have expired is extra too, and costs a token or gives none back. A client's question that went
+ *    upstream, or would have but for a prefetch, earns budget_percent of a token. Questions that
+ * the cache answers earn nothing [they cost nothing upstream, so they must not pay for what does],
+ *    nor do those that join one under way. So in the long run upstream sees little more than
+ *    budget_percent above what it would see without prediction, whatever clients do.
  *  - Only what a client asked for, and what was answered the last time, is prefetched. A prefetch
  * is no request: it opens no window and leads to no other.
  *
@@ -58,6 +61,7 @@ struct sent {
     bool landed;
     uint64_t sent_ms;
     uint64_t landed_ms;
+    uint64_t fresh_ms; /* its lifetime from landing on */
 };
 
 struct predict {
@@ -68,7 +72,7 @@ struct predict {
     struct sent sent[OUTSTANDING_MAX];
     unsigned n_sent;
     unsigned sent_hand; /* the next one to be looked at for its expiry */
-    unsigned tokens;    /* in hundredths */
+    int tokens;         /* in hundredths; below 0 where clients' own questions were extra */
     uint64_t looks;
     uint64_t looks_ms; /* when looks were added last */
     uint64_t mark;     /* grows by 2 with each closing: mark: seen; mark + 1: and dealt with */
@@ -80,7 +84,7 @@ void predict_conf_default(struct predict_conf *c)
 {
     *c = (struct predict_conf){.window_ms = 2000,
         .score = 2,
-        .confidence_percent = 0,
+        .confidence_percent = 60,
         .scope = PREDICT_SCOPE_CLIENT,
         .cap = 8,
         .share = 2,
@@ -115,6 +119,7 @@ static void take_conf(struct predict *p, const struct predict_conf *conf)
     *c = *conf;
     c->score = bounded(c->score, 1, UINT16_MAX);
     c->cap = c->cap == 0 ? UINT16_MAX : bounded(c->cap, 1, UINT16_MAX);
+    c->budget_percent = bounded(c->budget_percent, 0, 100);
     c->share = bounded(c->share, 1, PREDICT_SHARE_MAX);
     c->prefetches_max = bounded(c->prefetches_max, 0, PREDICT_PREFETCHES_MAX);
     c->dependencies_max = bounded(c->dependencies_max, 0, UINT16_MAX);
@@ -223,9 +228,34 @@ static void note_sent(struct predict *p, struct graph_question *q)
     graph_ref(q);
 }
 
+static uint64_t fresh_for_ms(const struct predict *p, const struct graph_question *q)
+{
+    uint64_t until_ms = p->world.fresh_until_ms == NULL
+                            ? 0
+                            : p->world.fresh_until_ms(p->world.ctx, q->key, q->key_len, p->now_ms);
+
+    return until_ms > p->now_ms ? until_ms - p->now_ms : 0;
+}
+
+static void land_sent(struct predict *p, struct graph_question *q, bool ok)
+{
+    struct sent *sent = &p->sent[q->sent_slot - 1];
+
+    if (sent->landed)
+        return;
+    if (!ok) {
+        drop_unused(p, q);
+        return;
+    }
+    sent->landed = true;
+    sent->landed_ms = p->now_ms;
+    sent->fresh_ms = fresh_for_ms(p, q);
+}
+
 void predict_landed(struct predict *p, const uint8_t *key, size_t key_len, bool ok, uint64_t now_ms)
 {
     struct graph_question *q;
+    uint64_t fresh_ms;
 
     advance(p, now_ms);
     q = graph_find(&p->graph, key, key_len, graph_hash(&p->graph, key, key_len));
@@ -233,21 +263,28 @@ void predict_landed(struct predict *p, const uint8_t *key, size_t key_len, bool 
         return;
     q->answered = ok;
     q->awaited = false;
-    if (q->sent_slot == 0 || p->sent[q->sent_slot - 1].landed)
-        return;
-    if (!ok) {
-        drop_unused(p, q);
-        return;
+    if (q->used_late) {
+        fresh_ms = ok ? fresh_for_ms(p, q) : 0;
+        q->own_until_ms = fresh_ms > 0 ? p->now_ms + q->own_until_ms + fresh_ms : 0;
+        q->used_late = false;
     }
-    p->sent[q->sent_slot - 1].landed = true;
-    p->sent[q->sent_slot - 1].landed_ms = p->now_ms;
+    if (q->sent_slot > 0)
+        land_sent(p, q, ok);
 }
 
 /* ---- budget ---------------------------------------------------------------------------------- */
 
-static void add_tokens(struct predict *p, unsigned hundredths)
+static void add_tokens(struct predict *p, int hundredths)
 {
-    p->tokens = bounded(p->tokens + hundredths, 0, PREDICT_TOKENS_MAX * TOKEN);
+    const int max = PREDICT_TOKENS_MAX * TOKEN;
+
+    if (p->conf.budget_percent == 0)
+        return;
+    p->tokens += hundredths;
+    if (p->tokens > max)
+        p->tokens = max;
+    if (p->tokens < -max)
+        p->tokens = -max;
 }
 
 /* Whether there is a look left to be had. */
@@ -265,35 +302,42 @@ static bool may_look(struct predict *p)
     return p->looks > 0;
 }
 
-/* A client asks for q, of which a prefetch is outstanding. Returns whether that was of use. */
-static bool use_sent(struct predict *p, struct graph_question *q, bool answered)
+/* A client asks for q, of which a prefetch is outstanding: alone it would have asked upstream now,
+ * unless `had` it a copy of its own. Returns whether the prefetch was in time. */
+static bool use_sent(struct predict *p, struct graph_question *q, bool answered, bool had)
 {
-    const struct sent *sent = &p->sent[q->sent_slot - 1];
+    const struct sent sent = p->sent[q->sent_slot - 1];
 
-    if (sent->landed && !answered) {
+    if (sent.landed && !answered) {
         drop_unused(p, q); /* it came and went */
         return false;
     }
-    if (sent->landed) {
-        p->counts.used++;
-        p->counts.saved_ms += sent->landed_ms - sent->sent_ms;
-    } else {
-        p->counts.used_late++;
-        p->counts.saved_ms += p->now_ms - sent->sent_ms;
-    }
-    if (p->conf.budget_percent > 0)
-        add_tokens(p, TOKEN);
     drop_sent(p, q);
+    if (sent.landed)
+        p->counts.used++;
+    else
+        p->counts.used_late++;
+    if (had)
+        return true;
+    p->counts.saved_ms += (sent.landed ? sent.landed_ms : p->now_ms) - sent.sent_ms;
+    q->used_late = !sent.landed;
+    q->own_until_ms = sent.landed ? p->now_ms + sent.fresh_ms : p->now_ms - sent.sent_ms;
     return true;
 }
 
-/* What a request tells about its question, and what it earns. */
+/* What a request tells about its question, and what it earns or costs. */
 static void note_request(struct predict *p, struct graph_question *q, bool answered)
 {
-    bool used = q->sent_slot > 0 && use_sent(p, q, answered);
+    bool had = !q->used_late && p->now_ms < q->own_until_ms;
+    bool used = q->sent_slot > 0 && use_sent(p, q, answered, had);
+    bool upstream = !used && !answered && !q->awaited;
 
-    if (used || (!answered && !q->awaited))
-        add_tokens(p, p->conf.budget_percent);
+    if (used && !had)
+        add_tokens(p, TOKEN + (int)p->conf.budget_percent);
+    if (upstream)
+        add_tokens(p, had ? -TOKEN : (int)p->conf.budget_percent);
+    if (upstream)
+        q->own_until_ms = 0;
     if (answered)
         q->answered = true;
     else
@@ -489,8 +533,7 @@ static void prefetch(struct predict *p, const struct graph_pair *pair)
         p->counts.shed++;
         return;
     }
-    if (p->conf.budget_percent > 0)
-        p->tokens -= TOKEN;
+    add_tokens(p, -TOKEN);
     p->counts.prefetches++;
     note_sent(p, q);
 }
@@ -652,7 +695,7 @@ static const char *check_numbers(const struct predict *p)
 {
     const struct predict_counts *n = &p->counts;
 
-    if (p->tokens > PREDICT_TOKENS_MAX * TOKEN)
+    if (p->tokens > PREDICT_TOKENS_MAX * TOKEN || p->tokens < -PREDICT_TOKENS_MAX * TOKEN)
         return "there are more tokens than the bucket holds";
     if (n->prefetches != n->used + n->used_late + n->unused + p->n_sent)
         return "prefetches do not add up";

@@ -65,6 +65,10 @@ struct predict_world {
     /* Asks for key in the background. Returns whether it is on its way; predict then awaits
      * predict_landed for it. Must not call back into predict. */
     bool (*prefetch)(void *ctx, const uint8_t *key, size_t key_len, uint64_t now_ms);
+    /* Until when the copy that just landed is fresh; 0 or now_ms for one that serves a single
+     * question. May be NULL: then the budget does not see copies that expire early since they were
+     * fetched ahead (predict.c). */
+    uint64_t (*fresh_until_ms)(void *ctx, const uint8_t *key, size_t key_len, uint64_t now_ms);
 };
 
 /* world and the conf are copied; what lies outside its range is brought into it. NULL when memory

@@ -17,7 +17,6 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
-#include <utlist.h>
 
 #define VERSION      1
 #define MAGIC        "dnsdpred"
@@ -74,8 +73,7 @@ static size_t collect_all(struct saving *s)
     size_t len = HEADER_LEN + CHECKSUM_LEN;
 
     for (int proven = 0; proven < 2; proven++) {
-        DL_FOREACH(s->g->triggers[proven], q)
-        {
+        for (q = s->g->triggers[proven]; q != NULL; q = q->next) {
             collect(s, q->id);
             len += 7;
             for (size_t i = 0; i < q->n_pairs; i++) {
@@ -133,8 +131,8 @@ static void put_all(const struct saving *s, uint8_t *out, size_t len)
         at += q->key_len;
     }
     for (int proven = 0; proven < 2; proven++)
-        DL_FOREACH(g->triggers[proven], q)
-    at = put_trigger(s, q, at);
+        for (q = g->triggers[proven]; q != NULL; q = q->next)
+            at = put_trigger(s, q, at);
     crypto_generichash(at, CHECKSUM_LEN, out, len - CHECKSUM_LEN, NULL, 0);
 }
 

@@ -388,8 +388,7 @@ static const char *check_triggers(const struct graph *g, uint32_t *refs)
     for (int proven = 0; proven < 2; proven++) {
         size_t n = 0;
 
-        DL_FOREACH(g->triggers[proven], q)
-        {
+        for (q = g->triggers[proven]; q != NULL; q = q->next) {
             if (!q->listed || q->proven != proven || q->proven != (q->top >= GRAPH_PROVEN))
                 return "a trigger is in the wrong list";
             if (q->n_pairs == 0 || q->n_pairs > q->pairs_cap)

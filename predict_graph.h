@@ -35,6 +35,8 @@ struct graph_question {
     struct graph_question *prev, *next; /* among the triggers, least recently asked first */
     struct graph_pair *pairs;           /* by first appearance */
     uint64_t mark;                      /* predict.c: the closing that saw it last */
+    uint64_t own_until_ms;              /* predict.c: had its client fetched it itself, it would be
+                                           fresh until then (0: no matter) */
     uint32_t mark_shown;                /* predict.c: and who asked for it there */
     uint32_t id;
     uint32_t refs;
@@ -46,6 +48,7 @@ struct graph_question {
     uint16_t sent_slot; /* predict.c: 1 + where its unused prefetch stands, or 0 */
     uint8_t windows;    /* it had as a trigger */
     bool answered;      /* the last answer that came for it was one */
+    bool used_late;     /* and own_until_ms is how long before its landing it was sent */
     bool awaited;       /* a client's miss of it went upstream and has not landed */
     bool listed;        /* it stands among the triggers */
     bool proven;        /* in the list of those with top >= GRAPH_PROVEN */

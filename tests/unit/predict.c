@@ -20,6 +20,7 @@ struct stage {
     struct predict *p;
     struct predict_conf conf;
     enum predict_copy copy[256]; /* by the first letter */
+    uint64_t fresh_ms[256];      /* how long what lands is fresh */
     char sent[4096];             /* the first letters of what was prefetched */
     size_t n_sent;
     bool refuse;
@@ -47,14 +48,31 @@ static bool stage_prefetch(void *ctx, const uint8_t *key, size_t key_len, uint64
     return true;
 }
 
+static uint64_t stage_fresh_until(void *ctx, const uint8_t *key, size_t key_len, uint64_t now_ms)
+{
+    const struct stage *s = ctx;
+
+    (void)key_len;
+    return now_ms + s->fresh_ms[key[0]];
+}
+
+static struct predict_world world_of(struct stage *s)
+{
+    return (struct predict_world){.ctx = s,
+        .copy = stage_copy,
+        .prefetch = stage_prefetch,
+        .fresh_until_ms = stage_fresh_until};
+}
+
 static const uint8_t seed_one[PREDICT_SEED_LEN] = {1};
 static const uint8_t seed_two[PREDICT_SEED_LEN] = {2};
 
 static void stage_open(struct stage *s, const struct predict_conf *conf)
 {
-    struct predict_world world = {s, stage_copy, stage_prefetch};
+    struct predict_world world;
 
     memset(s, 0, sizeof *s);
+    world = world_of(s);
     s->conf = *conf;
     s->p = predict_create(conf, &world, seed_one);
     ck_assert_ptr_nonnull(s->p);
@@ -67,6 +85,7 @@ static struct predict_conf plain(void)
 
     predict_conf_default(&c);
     c.window_ms = W;
+    c.confidence_percent = 0;
     c.share = 1;
     c.budget_percent = 0;
     return c;
@@ -1038,6 +1057,82 @@ START_TEST(a_prefetch_in_time_gives_its_token_back)
 }
 END_TEST
 
+/* One token is left when a brings b, whose copy is fresh from 20040 to 21040 and used at 20900:
+ * its client's own copy would live until 21900. That leaves 1.1 tokens. */
+static void use_b_ahead(struct stage *s)
+{
+    struct predict_conf c = plain();
+
+    c.budget_percent = 10;
+    train_ab(s, &c);
+    s->copy['a'] = PREDICT_FRESH; /* to ask for it earns nothing */
+    s->fresh_ms['b'] = 1000;
+    for (unsigned i = 0; i < 255; i++)
+        ck_assert_uint_eq(n_brought(s, "a", 20000), 1);
+    ck_assert_uint_eq(n_brought(s, "a", 20000), 1);
+    land(s, "b", true, 20040);
+    s->copy['b'] = PREDICT_FRESH;
+    ask(s, 1, "b", 20900);
+    ck_assert_uint_eq(counts(s).used, 1);
+    s->copy['b'] = PREDICT_ABSENT;
+}
+
+START_TEST(what_expired_early_since_it_was_fetched_ahead_costs_a_token)
+{
+    struct stage s;
+
+    use_b_ahead(&s);
+    ask(&s, 1, "b", 21899);
+    ck_assert_uint_eq(n_brought(&s, "a", 21899), 0);
+    stage_close(&s);
+    use_b_ahead(&s);
+    ask(&s, 1, "b", 21900);
+    ck_assert_uint_eq(n_brought(&s, "a", 21900), 1);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(a_prefetch_that_its_client_would_not_have_needed_gives_nothing_back)
+{
+    struct stage s;
+
+    use_b_ahead(&s);
+    ck_assert_uint_eq(n_brought(&s, "a", 21100), 1);
+    land(&s, "b", true, 21140);
+    s.copy['b'] = PREDICT_FRESH;
+    ask(&s, 1, "b", 21899);
+    ck_assert_uint_eq(counts(&s).used, 2);
+    ck_assert_uint_eq(counts(&s).saved_ms, 40);
+    s.copy['b'] = PREDICT_ABSENT;
+    ck_assert_uint_eq(n_brought(&s, "a", 21899), 0);
+    stage_close(&s);
+}
+END_TEST
+
+/* Sent at 20000, joined at 20015, landed at 20040 and fresh until 21040: its own would be until
+ * 21055. */
+START_TEST(a_prefetch_that_was_joined_expires_early_too)
+{
+    for (uint64_t at = 21054; at <= 21055; at++) {
+        struct predict_conf c = plain();
+        struct stage s;
+
+        c.budget_percent = 10;
+        train_ab(&s, &c);
+        s.copy['a'] = PREDICT_FRESH;
+        s.fresh_ms['b'] = 1000;
+        for (unsigned i = 0; i < 256; i++)
+            ck_assert_uint_eq(n_brought(&s, "a", 20000), 1);
+        observe(&s, 1, "b", false, 20015);
+        land(&s, "b", true, 20040);
+        ck_assert_uint_eq(counts(&s).used_late, 1);
+        ask(&s, 1, "b", at);
+        ck_assert_uint_eq(n_brought(&s, "a", at), at == 21055);
+        stage_close(&s);
+    }
+}
+END_TEST
+
 START_TEST(budget_0_is_no_limit)
 {
     struct predict_conf c = plain();
@@ -1570,7 +1665,7 @@ static bool live_without(unsigned long k, unsigned long n)
 {
     struct predict_conf c = plain();
     struct stage s = {.conf = c}, other = {.conf = c};
-    struct predict_world world = {&s, stage_copy, stage_prefetch};
+    struct predict_world world = world_of(&s);
     bool reached;
 
     allocations = 0;
@@ -1622,9 +1717,10 @@ static void save(const struct stage *s, uint8_t **bytes, size_t *len)
 /* Another predictor, as after a restart: with another seed. */
 static void restart(struct stage *s, const struct predict_conf *conf)
 {
-    struct predict_world world = {s, stage_copy, stage_prefetch};
+    struct predict_world world;
 
     memset(s, 0, sizeof *s);
+    world = world_of(s);
     s->conf = *conf;
     s->p = predict_create(conf, &world, seed_two);
     ck_assert_ptr_nonnull(s->p);
@@ -2061,7 +2157,7 @@ static const struct {
 START_TEST(the_seed_rule_equals_its_reference_number_for_number)
 {
     struct replay *r = calloc(1, sizeof *r);
-    struct predict_world world = {r, replay_copy, replay_prefetch};
+    struct predict_world world = {.ctx = r, .copy = replay_copy, .prefetch = replay_prefetch};
     struct predict_conf c;
     struct predict_counts n;
     char line[512];
@@ -2166,6 +2262,9 @@ static TCase *budget_and_bounds_of_prefetching_case(void)
     tcase_add_test(tc, the_strongest_followers_come_first);
     tcase_add_test(tc, waste_is_bounded_by_a_bucket_of_256_tokens);
     tcase_add_test(tc, a_prefetch_in_time_gives_its_token_back);
+    tcase_add_test(tc, what_expired_early_since_it_was_fetched_ahead_costs_a_token);
+    tcase_add_test(tc, a_prefetch_that_its_client_would_not_have_needed_gives_nothing_back);
+    tcase_add_test(tc, a_prefetch_that_was_joined_expires_early_too);
     tcase_add_test(tc, budget_0_is_no_limit);
     tcase_add_test(tc, junk_is_unlearned_as_fast_as_it_was_learned);
     tcase_add_test(tc, looks_at_the_cache_are_bounded);
