@@ -86,7 +86,7 @@ $(foreach t,$(UNIT),$(eval $(call UNIT_RULE,$(t))))
 # Replay: the whole core on virtual time against a scripted upstream (tests/replay/world.c).
 REPLAY = flight
 # System: the real program, real sockets and other people's clients (tests/system/harness.c).
-SYSTEM =
+SYSTEM = upstream
 # Scripts that look at the tree; each ends with a closing line like Check's.
 SCRIPTS = tests/layers tests/manual
 
@@ -103,7 +103,8 @@ endef
 $(foreach t,$(REPLAY),$(eval $(call REPLAY_RULE,$(t))))
 
 define SYSTEM_RULE
-$(BUILD)/system/$(1): $(BUILD)/tests/system/$(1).o $(BUILD)/tests/system/harness.o
+$(BUILD)/system/$(1): $(BUILD)/tests/system/$(1).o $(BUILD)/tests/system/harness.o \
+                      $(BUILD)/tests/system/peers.o
 	@mkdir -p $$(@D)
 	@$$(say)
 	$$(Q)$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(CHECK_LIBS)
