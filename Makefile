@@ -24,7 +24,7 @@ LDFLAGS  += $(SAN)
 WIRE = wire wire_name wire_answer wire_writer
 PREDICT = predict predict_graph predict_sequence predict_file
 POISON = poison poison_text
-PURE = addr rng $(WIRE) cache $(PREDICT) $(POISON) special conf server flight query core
+PURE = addr quantity rng $(WIRE) cache $(PREDICT) $(POISON) special conf server flight query core
 NET  = net/clock net/turn net/sockaddr net/udp net/tcp net/exchange_udp net/exchange_tcp \
        net/exchange net/resolvconf
 OPS  = ops/log ops/querylog ops/stats ops/privilege ops/savefile
@@ -32,9 +32,10 @@ DNSD = dnsd $(PURE) $(NET) $(OPS)
 LIBS = -lev -lsodium -lzscanner -lsystemd
 
 # Unit tests: each program, and the modules that it links. The list measures the coupling.
-UNIT = addr rng wire cache predict poison special conf server resolvconf savefile log querylog stats privilege \
+UNIT = addr quantity rng wire cache predict poison special conf server resolvconf savefile log querylog stats privilege \
        turn udp tcp exchange
 UNIT_addr       = addr
+UNIT_quantity   = quantity
 UNIT_rng        = rng
 UNIT_wire       = $(WIRE)
 UNIT_cache      = cache
@@ -43,7 +44,7 @@ LINK_predict    = $(foreach f,malloc calloc,-Wl,--wrap=$(f))
 UNIT_poison     = $(POISON) $(WIRE)
 LINK_poison     = $(foreach f,malloc calloc free zs_init,-Wl,--wrap=$(f))
 UNIT_special    = special $(WIRE)
-UNIT_conf       = conf addr
+UNIT_conf       = conf addr quantity
 UNIT_server     = server addr
 UNIT_resolvconf = net/resolvconf addr
 UNIT_savefile   = ops/savefile
@@ -171,7 +172,7 @@ format:
 	clang-format -i $(C_FILES) $(H_FILES)
 
 # What is made from conf.c's table: the manual's list of options, the completion for bash.
-$(BUILD)/optlist: $(BUILD)/tools/optlist.o $(BUILD)/conf.o $(BUILD)/addr.o
+$(BUILD)/optlist: $(BUILD)/tools/optlist.o $(BUILD)/conf.o $(BUILD)/addr.o $(BUILD)/quantity.o
 	@$(say)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^
 

@@ -2,6 +2,8 @@
  * Knows text, bounds and what follows from what; never files, printing or the running modules. */
 #include "conf.h"
 
+#include "quantity.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,14 +13,6 @@
 #define WHY_MAX          512
 #define NEAR_NAME_MAX    32 /* longer words are near to no option */
 #define NEAR_EDITS_MAX   3
-
-#define SECOND_MS UINT64_C(1000)
-#define MINUTE_MS (60 * SECOND_MS)
-#define HOUR_MS   (60 * MINUTE_MS)
-#define DAY_MS    (24 * HOUR_MS)
-#define KIB       UINT64_C(1024)
-#define MIB       (1024 * KIB)
-#define GIB       (1024 * MIB)
 
 /* ---- the table ------------------------------------------------------------------------------- */
 
@@ -139,7 +133,7 @@ static const struct row table[] = {
         .kind = PERIOD,
         .offset = FIELD(predict_window_ms),
         .min = 10,
-        .max = HOUR_MS},
+        .max = QUANTITY_HOUR_MS},
     {.shown = {.name = "predict-score",
          .argument = "N",
          .fallback = "2",
@@ -270,8 +264,8 @@ static const struct row table[] = {
          .at_start_only = true},
         .kind = SIZE,
         .offset = FIELD(cache_size_bytes),
-        .min = 256 * KIB,
-        .max = 64 * GIB},
+        .min = 256 * QUANTITY_KIB,
+        .max = 64 * QUANTITY_GIB},
     {.shown = {.name = "max-ttl",
          .argument = "DURATION",
          .fallback = "1d",
@@ -282,8 +276,8 @@ static const struct row table[] = {
          .expected = "a duration of whole seconds from 1s to 7d, such as 300, 15m or 1d"},
         .kind = LIFETIME,
         .offset = FIELD(max_ttl_s),
-        .min = SECOND_MS,
-        .max = 7 * DAY_MS},
+        .min = QUANTITY_SECOND_MS,
+        .max = 7 * QUANTITY_DAY_MS},
     {.shown = {.name = "min-ttl",
          .argument = "DURATION",
          .fallback = "0",
@@ -294,7 +288,7 @@ static const struct row table[] = {
          .expected = "a duration of whole seconds from 0 to 1h, such as 30, 60s or 5m"},
         .kind = LIFETIME,
         .offset = FIELD(min_ttl_s),
-        .max = HOUR_MS},
+        .max = QUANTITY_HOUR_MS},
     {.shown = {.name = "stale-ttl",
          .argument = "DURATION",
          .fallback = "1d",
@@ -308,7 +302,7 @@ static const struct row table[] = {
          .expected = "a duration from 0 to 7d, such as 300, 12h or 1d"},
         .kind = PERIOD,
         .offset = FIELD(stale_ttl_ms),
-        .max = 7 * DAY_MS},
+        .max = 7 * QUANTITY_DAY_MS},
 
     {.shown = {.name = "resolv-file",
          .argument = "FILE",
@@ -531,42 +525,6 @@ struct value {
     struct addr_net net;
 };
 
-struct unit {
-    const char *name;
-    uint64_t factor;
-};
-
-static const struct unit plain_units[] = {{"", 1}, {NULL, 0}};
-static const struct unit percent_units[] = {{"", 1}, {"%", 1}, {NULL, 0}};
-static const struct unit time_units[] = {{"", SECOND_MS}, {"ms", 1}, {"s", SECOND_MS},
-    {"m", MINUTE_MS}, {"h", HOUR_MS}, {"d", DAY_MS}, {NULL, 0}};
-static const struct unit size_units[] = {
-    {"", 1}, {"K", KIB}, {"k", KIB}, {"M", MIB}, {"m", MIB}, {"G", GIB}, {"g", GIB}, {NULL, 0}};
-
-/* Reads digits and a unit, nothing before, between or behind. False when it is something else or
- * does not lie in the row's bounds. */
-static bool read_quantity(
-    const struct row *row, const char *text, const struct unit *units, uint64_t *out)
-{
-    uint64_t n = 0;
-    const char *at = text;
-
-    for (; *at >= '0' && *at <= '9'; at++) {
-        uint64_t digit = (uint64_t)(*at - '0');
-        if (n > (UINT64_MAX - digit) / 10)
-            return false;
-        n = n * 10 + digit;
-    }
-    if (at == text)
-        return false;
-    while (units->name != NULL && strcmp(units->name, at) != 0)
-        units++;
-    if (units->name == NULL || n > row->max / units->factor)
-        return false;
-    *out = n * units->factor;
-    return *out >= row->min;
-}
-
 static bool read_word(const char *const *words, const char *text, uint64_t *out)
 {
     for (size_t i = 0; words[i] != NULL; i++) {
@@ -605,15 +563,16 @@ static bool read_value(const struct row *row, const char *text, struct value *v)
         return read_word(row->shown.words, text, &v->number);
     case COUNT:
     case PORT:
-        return read_quantity(row, text, plain_units, &v->number);
+        return quantity_read(QUANTITY_COUNT, text, row->min, row->max, &v->number);
     case PERCENT:
-        return read_quantity(row, text, percent_units, &v->number);
+        return quantity_read(QUANTITY_PERCENT, text, row->min, row->max, &v->number);
     case PERIOD:
-        return read_quantity(row, text, time_units, &v->number);
+        return quantity_read(QUANTITY_PERIOD, text, row->min, row->max, &v->number);
     case LIFETIME:
-        return read_quantity(row, text, time_units, &v->number) && v->number % SECOND_MS == 0;
+        return quantity_read(QUANTITY_PERIOD, text, row->min, row->max, &v->number) &&
+               v->number % QUANTITY_SECOND_MS == 0;
     case SIZE:
-        return read_quantity(row, text, size_units, &v->number);
+        return quantity_read(QUANTITY_SIZE, text, row->min, row->max, &v->number);
     case PATH:
         return is_text_shorter(text, CONF_PATH_MAX);
     case USER:
@@ -665,7 +624,7 @@ static const char *store_value(const struct row *row, const struct value *v, str
     bool on = v->number != 0;
     unsigned number = (unsigned)v->number;
     uint16_t port = (uint16_t)v->number;
-    uint32_t seconds = (uint32_t)(v->number / SECOND_MS);
+    uint32_t seconds = (uint32_t)(v->number / QUANTITY_SECOND_MS);
 
     switch (row->kind) {
     case SWITCH:
