@@ -222,14 +222,19 @@ static void t_rdata(struct text *t, const uint8_t *msg, size_t len, const struct
     size_t at = v->rdata_at;
     size_t end = v->rdata_at + v->rdata_len;
     char hex[3];
+    unsigned n_before = v->type < 256 ? before[v->type] : 0;
+    unsigned n_names = v->type < 256 ? names[v->type] : 0;
 
-    if (v->type < 256 && before[v->type] > 0)
+    if (v->type >= WIRE_TYPE_SVCB && v->type <= WIRE_TYPE_HTTPS &&
+        (v->rdata_len < 2 || wire_name_len(msg + at + 2, v->rdata_len - 2) == 0))
+        n_before = n_names = 0; /* opaque to wire, and may be anything */
+    if (n_before > 0)
         t_add(t, " ");
-    for (unsigned i = 0; v->type < 256 && i < before[v->type]; i++, at++) {
+    for (unsigned i = 0; i < n_before; i++, at++) {
         snprintf(hex, sizeof hex, "%02x", msg[at]);
         t_add(t, hex);
     }
-    for (unsigned i = 0; v->type < 256 && i < names[v->type]; i++) {
+    for (unsigned i = 0; i < n_names; i++) {
         t_add(t, " ");
         t_name(t, msg, len, &at);
     }
