@@ -86,6 +86,7 @@ $(foreach t,$(UNIT),$(eval $(call UNIT_RULE,$(t))))
 
 # Replay: the whole core on virtual time against a scripted upstream (tests/replay/world.c).
 REPLAY = flight
+LINK_replay_query = $(foreach f,malloc calloc,-Wl,--wrap=$(f))
 # System: the real program, real sockets and other people's clients (tests/system/harness.c).
 SYSTEM = upstream
 # Scripts that look at the tree; each ends with a closing line like Check's.
@@ -96,7 +97,7 @@ $(BUILD)/replay/$(1): $(BUILD)/tests/replay/$(1).o $(BUILD)/tests/replay/world.o
                       $(PURE:%=$(BUILD)/%.o)
 	@mkdir -p $$(@D)
 	@$$(say)
-	$$(Q)$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(CHECK_LIBS)
+	$$(Q)$$(CC) $$(LDFLAGS) $$(LINK_replay_$(1)) -o $$@ $$^ $$(CHECK_LIBS)
 .PHONY: replay/$(1)
 replay/$(1): $(BUILD)/replay/$(1)
 	$(BUILD)/replay/$(1)

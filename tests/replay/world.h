@@ -24,7 +24,9 @@ struct asked {
     uint64_t answered_ms;
     uint8_t *reply; /* the last reply */
     size_t len;
-    unsigned n_replies; /* more than one is a mistake of dnsd */
+    unsigned n_replies;   /* more than one is a mistake of dnsd */
+    unsigned n_ended;     /* how often the observer was told: once, checked by world_free */
+    struct query_end end; /* the last time; only its numbers are valid */
 };
 
 /* A message that was sent upstream. */
@@ -37,6 +39,8 @@ struct sent {
     size_t len;
     char name[WIRE_NAME_TEXT_MAX]; /* lower case */
     uint16_t type;
+    uint16_t flags; /* of the header */
+    bool dnssec_ok;
     bool open; /* awaits its reply: neither answered nor cancelled */
     upstream_done *done;
     void *ctx;
@@ -61,6 +65,8 @@ struct world {
     struct plan *plans; /* by time, then by order of planning */
     uint64_t rtt_ms;    /* of world_answer_a and the servers below */
     uint32_t ttl_s;
+    bool trust_ad;                    /* of all servers, from world_start on */
+    bool unchecked;                   /* core_check is left to the test: for long runs */
     uint64_t ended[QUERY_FAILED + 1]; /* queries by source, as told at their end */
 };
 
@@ -70,6 +76,9 @@ struct world {
 struct world *world_create(void);
 void world_start(struct world *w, size_t n_servers);
 void world_free(struct world *w);
+
+/* Forgets what was asked and sent so far, to make room in a long run. All of it must be over. */
+void world_forget(struct world *w);
 
 /* Overrides from text; fails the test on a mistake. */
 void world_poison(struct world *w, const char *text);
@@ -128,6 +137,10 @@ uint16_t asked_rcode(const struct asked *a);
 bool asked_truncated(const struct asked *a);
 size_t asked_answers(const struct asked *a); /* ANCOUNT */
 uint32_t asked_ttl(const struct asked *a);   /* of the first answer record */
+/* Where the message has an OPT record: fills the view of it and returns true. */
+bool asked_opt(const struct asked *a, struct wire_view *opt);
+/* The code of its EDE option (RFC 8914), or -1. */
+int asked_ede(const struct asked *a);
 /* Milliseconds from question to reply; fails the test if there is none. */
 uint64_t asked_took(const struct asked *a);
 /* Messages sent for this name and type (any transport), or to this server (from 1). */
