@@ -798,6 +798,11 @@ START_TEST(a_failure_ends_prefetching_until_the_next_answer)
 }
 END_TEST
 
+static size_t n_brought(struct stage *s, const char *name, uint64_t at)
+{
+    return strlen(brings(s, 1, name, at));
+}
+
 /* ---- what became of prefetches --------------------------------------------------------------- */
 
 static void train_ab(struct stage *s, const struct predict_conf *c)
@@ -915,6 +920,55 @@ START_TEST(an_unused_prefetch_is_found_by_the_sweep_when_its_copy_has_gone)
 }
 END_TEST
 
+START_TEST(a_prefetch_lands_once)
+{
+    struct predict_conf c = plain();
+    struct stage s;
+
+    train_ab(&s, &c);
+    ck_assert_str_eq(brings(&s, 1, "a", 20000), "b");
+    land(&s, "b", true, 20040);
+    land(&s, "b", true, 20900); /* somebody else's refresh */
+    land(&s, "b", false, 20950);
+    ck_assert_uint_eq(counts(&s).outstanding, 1);
+    observe(&s, 1, "b", true, 20960);
+    ck_assert_uint_eq(counts(&s).saved_ms, 40);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(of_more_than_1024_unused_prefetches_the_number_stays)
+{
+    struct predict_conf c = plain();
+    struct stage s;
+    char name[8];
+    uint64_t at = 0;
+
+    c.dependencies_max = 0;
+    stage_open(&s, &c);
+    for (unsigned t = 0; t < 40; t++) { /* 40 triggers of 30 followers each */
+        for (unsigned i = 0; i < 2; i++, at += 5 * SECOND) {
+            snprintf(name, sizeof name, "t%02u", t);
+            ask(&s, 1, name, at);
+            for (unsigned k = 0; k < 30; k++) {
+                snprintf(name, sizeof name, "x%02u%02u", t, k);
+                observe(&s, 1, name, true, at);
+            }
+        }
+    }
+    tick(&s, at);
+    for (unsigned t = 0; t < 40; t++) {
+        snprintf(name, sizeof name, "t%02u", t);
+        ck_assert_uint_eq(n_brought(&s, name, at), 30);
+        ck_assert_pstr_eq(predict_check(s.p), NULL);
+    }
+    ck_assert_uint_eq(counts(&s).prefetches, 1200);
+    ck_assert_uint_eq(counts(&s).outstanding, 1024);
+    ck_assert_uint_eq(counts(&s).unused, 176);
+    stage_close(&s);
+}
+END_TEST
+
 START_TEST(a_prefetch_that_is_refused_was_not_sent)
 {
     struct predict_conf c = plain();
@@ -948,11 +1002,6 @@ static void train_many(struct stage *s, const struct predict_conf *c)
     tick(s, 15 * SECOND);
     ck_assert_uint_eq(score(s, "t", "x39"), 2);
     s->copy['t'] = PREDICT_FRESH; /* to ask for it earns nothing */
-}
-
-static size_t n_brought(struct stage *s, const char *name, uint64_t at)
-{
-    return strlen(brings(s, 1, name, at));
 }
 
 START_TEST(a_request_brings_32_followers_at_most)
@@ -1281,6 +1330,24 @@ START_TEST(a_window_that_missed_a_request_for_want_of_room_subtracts_nothing)
 }
 END_TEST
 
+START_TEST(with_scope_global_a_missed_request_concerns_all_windows)
+{
+    struct predict_conf c = plain();
+    struct stage s;
+
+    c.bytes_max = PREDICT_BYTES_MIN;
+    c.scope = PREDICT_SCOPE_GLOBAL;
+    train_ab(&s, &c);
+    s.refuse = true;
+    ask(&s, 1, "a", 20 * SECOND);
+    flood(&s, 2, 129, 20 * SECOND + 10);
+    ck_assert_uint_eq(counts(&s).unlisted, 1);
+    tick(&s, 25 * SECOND);
+    ck_assert_uint_eq(score(&s, "a", "b"), 2);
+    stage_close(&s);
+}
+END_TEST
+
 START_TEST(one_client_that_asks_too_much_does_not_stop_others_from_learning)
 {
     struct predict_conf c = plain();
@@ -1506,6 +1573,31 @@ START_TEST(new_settings_keep_what_was_learned)
 }
 END_TEST
 
+START_TEST(the_seed_rules_set_all_back_to_2007)
+{
+    struct predict_conf c;
+
+    predict_conf_seed(&c);
+    ck_assert_uint_eq(c.window_ms, 2000);
+    ck_assert_uint_eq(c.score, 2);
+    ck_assert_int_eq(c.scope, PREDICT_SCOPE_GLOBAL);
+    ck_assert_uint_eq(c.cap, 0);
+    ck_assert_uint_eq(c.confidence_percent, 0);
+    ck_assert_uint_eq(c.share, 1);
+    ck_assert_uint_eq(c.budget_percent, 0);
+    ck_assert(c.always_subtract);
+    ck_assert(c.reopen);
+    predict_conf_default(&c);
+    ck_assert_uint_eq(c.score, 2);
+    ck_assert_int_eq(c.scope, PREDICT_SCOPE_CLIENT);
+    ck_assert_uint_eq(c.share, 2);
+    ck_assert_uint_eq(c.budget_percent, 10);
+    ck_assert_uint_eq(c.prefetches_max, PREDICT_PREFETCHES_MAX);
+    ck_assert(!c.always_subtract);
+    ck_assert(!c.reopen);
+}
+END_TEST
+
 START_TEST(keys_that_are_empty_or_too_long_are_left_alone)
 {
     static uint8_t key[PREDICT_KEY_MAX + 1];
@@ -1593,6 +1685,140 @@ START_TEST(every_invariant_holds_after_every_step_of_chance)
     }
     ck_assert_uint_gt(counts(&s).prefetches, 100);
     stage_close(&s);
+}
+END_TEST
+
+/* ---- the worst that clients can do ----------------------------------------------------------- */
+
+#define WORST_NAMES 8
+#define WORST_STEPS 24
+
+/* A pattern of requests that is repeated, with a cache beside it that knows no prediction. */
+struct pattern {
+    unsigned ttl_ms[WORST_NAMES];
+    unsigned n_steps;
+    struct {
+        unsigned gap_ms, client, name;
+    } step[WORST_STEPS];
+};
+
+struct worst {
+    const struct pattern *pattern;
+    uint64_t plain_until_ms[WORST_NAMES], cache_until_ms[WORST_NAMES];
+    uint64_t upstream, upstream_predicted;
+    uint8_t landing[64];
+    size_t n_landing;
+};
+
+static enum predict_copy worst_copy(void *ctx, const uint8_t *key, size_t key_len, uint64_t now_ms)
+{
+    const struct worst *w = ctx;
+
+    (void)key_len;
+    return w->cache_until_ms[key[0]] > now_ms ? PREDICT_FRESH : PREDICT_ABSENT;
+}
+
+/* TTL 0 is held for the window and serves one question. */
+static bool worst_prefetch(void *ctx, const uint8_t *key, size_t key_len, uint64_t now_ms)
+{
+    struct worst *w = ctx;
+    unsigned ttl_ms = w->pattern->ttl_ms[key[0]];
+
+    (void)key_len;
+    w->upstream_predicted++;
+    w->cache_until_ms[key[0]] = now_ms + (ttl_ms > 0 ? ttl_ms : W);
+    w->landing[w->n_landing++] = key[0];
+    return true;
+}
+
+static uint64_t worst_fresh_until(void *ctx, const uint8_t *key, size_t key_len, uint64_t now_ms)
+{
+    const struct worst *w = ctx;
+
+    (void)key_len;
+    return w->pattern->ttl_ms[key[0]] > 0 ? w->cache_until_ms[key[0]] : now_ms;
+}
+
+static void worst_request(
+    struct worst *w, struct predict *p, unsigned client, uint8_t name, uint64_t now_ms)
+{
+    unsigned ttl_ms = w->pattern->ttl_ms[name];
+    uint8_t id[PREDICT_CLIENT_LEN] = {(uint8_t)client};
+    struct predict_request r = {id, &name, 1, w->cache_until_ms[name] > now_ms};
+
+    if (w->plain_until_ms[name] <= now_ms) {
+        w->plain_until_ms[name] = now_ms + ttl_ms;
+        w->upstream++;
+    }
+    if (!r.answered) {
+        w->cache_until_ms[name] = now_ms + ttl_ms;
+        w->upstream_predicted++;
+    } else if (ttl_ms == 0) {
+        w->cache_until_ms[name] = 0;
+    }
+    predict_observe(p, &r, now_ms);
+    if (!r.answered)
+        predict_landed(p, &name, 1, true, now_ms);
+    for (size_t i = 0; i < w->n_landing; i++)
+        predict_landed(p, &w->landing[i], 1, true, now_ms);
+    w->n_landing = 0;
+}
+
+/* What goes upstream, less the bucket of 256, as a share of what would without prediction. */
+static double worst_share(const struct pattern *pattern, unsigned n)
+{
+    struct worst w = {.pattern = pattern};
+    struct predict_world world = {.ctx = &w,
+        .copy = worst_copy,
+        .prefetch = worst_prefetch,
+        .fresh_until_ms = worst_fresh_until};
+    struct predict_conf c = plain();
+    struct predict *p;
+    uint64_t now_ms = 1000;
+
+    c.budget_percent = 10;
+    p = predict_create(&c, &world, seed_one);
+    ck_assert_ptr_nonnull(p);
+    for (unsigned i = 0; i < n; i++) {
+        unsigned at = i % pattern->n_steps;
+
+        now_ms += pattern->step[at].gap_ms;
+        worst_request(&w, p, pattern->step[at].client, (uint8_t)pattern->step[at].name, now_ms);
+    }
+    ck_assert_pstr_eq(predict_check(p), NULL);
+    predict_free(p);
+    return ((double)w.upstream_predicted - PREDICT_TOKENS_MAX) / (double)w.upstream;
+}
+
+START_TEST(questions_upstream_stay_below_1_25_of_what_clients_cause_alone)
+{
+    static const unsigned ttls_ms[] = {0, 500, 1000, 2000, 3000, 5000, 60000};
+    static const unsigned gaps_ms[] = {0, 1, 10, 100, 500, 900, 1500, 1900, 2000, 2100, 3000, 5000};
+    uint64_t x = 88172645463325252u;
+    struct pattern pattern;
+
+    for (unsigned i = 0; i < 300; i++) {
+        pattern.n_steps = 2 + (unsigned)(next_random(&x) % (WORST_STEPS - 1));
+        for (unsigned k = 0; k < WORST_NAMES; k++)
+            pattern.ttl_ms[k] = ttls_ms[next_random(&x) % 7];
+        for (unsigned k = 0; k < pattern.n_steps; k++) {
+            pattern.step[k].name = (unsigned)(next_random(&x) % WORST_NAMES);
+            pattern.step[k].gap_ms = gaps_ms[next_random(&x) % 12];
+            pattern.step[k].client = next_random(&x) % 8 == 0;
+        }
+        ck_assert_double_le(worst_share(&pattern, 4000), 1.25);
+    }
+}
+END_TEST
+
+/* c is fetched ahead by g, used just before it expires, and asked for again just after: 1.89 where
+ * only unused prefetches are counted. */
+START_TEST(a_copy_that_always_expires_just_too_early_does_not_double_the_questions)
+{
+    static const struct pattern pattern = {
+        .ttl_ms = {2000, 60000}, .n_steps = 3, .step = {{900, 0, 0}, {3000, 0, 1}, {1500, 0, 0}}};
+
+    ck_assert_double_le(worst_share(&pattern, 20000), 1.25);
 }
 END_TEST
 
@@ -2249,6 +2475,8 @@ static TCase *what_became_of_prefetches_case(void)
     tcase_add_test(tc, a_prefetch_nobody_asks_for_is_unused_when_the_window_closes_without_a_copy);
     tcase_add_test(tc, a_prefetch_that_is_sent_again_makes_the_first_one_unused);
     tcase_add_test(tc, an_unused_prefetch_is_found_by_the_sweep_when_its_copy_has_gone);
+    tcase_add_test(tc, a_prefetch_lands_once);
+    tcase_add_test(tc, of_more_than_1024_unused_prefetches_the_number_stays);
     tcase_add_test(tc, a_prefetch_that_is_refused_was_not_sent);
     return tc;
 }
@@ -2279,6 +2507,7 @@ static TCase *bounds_of_learning_case(void)
     tcase_add_test(tc, when_a_trigger_is_full_the_weakest_goes);
     tcase_add_test(tc, a_window_looks_at_so_many_requests_and_takes_nothing_for_the_rest);
     tcase_add_test(tc, a_window_that_missed_a_request_for_want_of_room_subtracts_nothing);
+    tcase_add_test(tc, with_scope_global_a_missed_request_concerns_all_windows);
     tcase_add_test(tc, one_client_that_asks_too_much_does_not_stop_others_from_learning);
     tcase_add_test(tc, a_flood_of_new_names_costs_fixed_memory_and_takes_nothing_proven);
     tcase_add_test(tc, a_flood_of_client_addresses_costs_fixed_memory);
@@ -2296,6 +2525,7 @@ static TCase *time_and_settings_case(void)
     tcase_add_test(tc, a_window_that_closes_late_sees_no_more_than_one_in_time);
     tcase_add_test(tc, time_that_runs_backwards_stands_still);
     tcase_add_test(tc, new_settings_keep_what_was_learned);
+    tcase_add_test(tc, the_seed_rules_set_all_back_to_2007);
     tcase_add_test(tc, keys_that_are_empty_or_too_long_are_left_alone);
     return tc;
 }
@@ -2306,6 +2536,16 @@ static TCase *chance_case(void)
 
     tcase_set_timeout(tc, 120);
     tcase_add_loop_test(tc, every_invariant_holds_after_every_step_of_chance, 0, 8);
+    return tc;
+}
+
+static TCase *the_worst_that_clients_can_do_case(void)
+{
+    TCase *tc = tcase_create("the worst that clients can do");
+
+    tcase_set_timeout(tc, 120);
+    tcase_add_test(tc, questions_upstream_stay_below_1_25_of_what_clients_cause_alone);
+    tcase_add_test(tc, a_copy_that_always_expires_just_too_early_does_not_double_the_questions);
     return tc;
 }
 
@@ -2358,6 +2598,7 @@ int main(void)
     suite_add_tcase(suite, bounds_of_learning_case());
     suite_add_tcase(suite, time_and_settings_case());
     suite_add_tcase(suite, chance_case());
+    suite_add_tcase(suite, the_worst_that_clients_can_do_case());
     suite_add_tcase(suite, memory_that_is_out_case());
     suite_add_tcase(suite, the_saved_table_case());
     suite_add_tcase(suite, the_rule_of_2007_on_real_page_loads_case());
