@@ -24,7 +24,7 @@ LDFLAGS  += $(SAN)
 WIRE = wire wire_name wire_answer wire_writer
 PREDICT = predict predict_graph predict_sequence predict_file
 POISON = poison poison_text
-PURE = addr quantity rng $(WIRE) cache $(PREDICT) $(POISON) special conf server flight query core
+PURE = addr quantity rrtype rng $(WIRE) cache $(PREDICT) $(POISON) special conf server flight query core
 NET  = net/clock net/turn net/sockaddr net/udp net/tcp net/exchange_udp net/exchange_tcp \
        net/exchange net/resolvconf
 OPS  = ops/log ops/querylog ops/stats ops/privilege ops/savefile
@@ -32,10 +32,11 @@ DNSD = dnsd $(PURE) $(NET) $(OPS)
 LIBS = -lev -lsodium -lzscanner -lsystemd
 
 # Unit tests: each program, and the modules that it links. The list measures the coupling.
-UNIT = addr quantity rng wire cache predict poison special conf server resolvconf savefile log querylog stats privilege \
+UNIT = addr quantity rrtype rng wire cache predict poison special conf server resolvconf savefile log querylog stats privilege \
        turn udp tcp exchange
 UNIT_addr       = addr
 UNIT_quantity   = quantity
+UNIT_rrtype     = rrtype quantity
 UNIT_rng        = rng
 UNIT_wire       = $(WIRE)
 UNIT_cache      = cache
@@ -49,7 +50,7 @@ UNIT_server     = server addr
 UNIT_resolvconf = net/resolvconf addr
 UNIT_savefile   = ops/savefile
 UNIT_log        = ops/log
-UNIT_querylog   = ops/querylog ops/log $(WIRE) addr
+UNIT_querylog   = ops/querylog ops/log $(WIRE) addr rrtype quantity
 UNIT_stats      = ops/stats wire_name addr
 UNIT_privilege  = ops/privilege ops/log
 UNIT_turn       = net/turn net/clock
@@ -88,7 +89,7 @@ $(foreach t,$(UNIT),$(eval $(call UNIT_RULE,$(t))))
 REPLAY = flight
 LINK_replay_query = $(foreach f,malloc calloc,-Wl,--wrap=$(f))
 # System: the real program, real sockets and other people's clients (tests/system/harness.c).
-SYSTEM = upstream
+SYSTEM = clients load upstream
 # Scripts that look at the tree; each ends with a closing line like Check's.
 SCRIPTS = tests/layers tests/manual
 

@@ -3,6 +3,7 @@
 #include "ops/querylog.h"
 
 #include "ops/log.h"
+#include "rrtype.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -157,18 +158,6 @@ void querylog_flush(struct querylog *q)
 /* ---- the line ----------------------------------------------------------------------------------
  */
 
-static const struct {
-    uint16_t type;
-    char name[11];
-} types[] = {{1, "A"}, {2, "NS"}, {5, "CNAME"}, {6, "SOA"}, {12, "PTR"}, {13, "HINFO"}, {15, "MX"},
-    {16, "TXT"}, {17, "RP"}, {18, "AFSDB"}, {24, "SIG"}, {25, "KEY"}, {28, "AAAA"}, {29, "LOC"},
-    {33, "SRV"}, {35, "NAPTR"}, {36, "KX"}, {37, "CERT"}, {39, "DNAME"}, {41, "OPT"}, {42, "APL"},
-    {43, "DS"}, {44, "SSHFP"}, {45, "IPSECKEY"}, {46, "RRSIG"}, {47, "NSEC"}, {48, "DNSKEY"},
-    {49, "DHCID"}, {50, "NSEC3"}, {51, "NSEC3PARAM"}, {52, "TLSA"}, {53, "SMIMEA"}, {55, "HIP"},
-    {59, "CDS"}, {60, "CDNSKEY"}, {61, "OPENPGPKEY"}, {62, "CSYNC"}, {63, "ZONEMD"}, {64, "SVCB"},
-    {65, "HTTPS"}, {99, "SPF"}, {108, "EUI48"}, {109, "EUI64"}, {249, "TKEY"}, {250, "TSIG"},
-    {251, "IXFR"}, {252, "AXFR"}, {255, "ANY"}, {256, "URI"}, {257, "CAA"}};
-
 static const char *const sources[] = {
     [QUERY_DROPPED] = "dropped",
     [QUERY_REJECTED] = "rejected",
@@ -187,14 +176,6 @@ static const char *const rcodes[] = {"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN
     "NOTZONE", [WIRE_BADVERS] = "BADVERS", [WIRE_BADCOOKIE] = "BADCOOKIE"};
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
-
-static const char *type_name(uint16_t type)
-{
-    for (size_t i = 0; i < COUNT_OF(types); i++)
-        if (types[i].type == type)
-            return types[i].name;
-    return NULL;
-}
 
 static const char *rcode_name(uint16_t rcode)
 {
@@ -246,7 +227,7 @@ static void put_question(struct line *l, const struct wire_question *question)
         return;
     }
     wire_name_text(question->name, question->name_len, name);
-    const char *type = type_name(question->type);
+    const char *type = rrtype_name(question->type);
     if (type != NULL)
         put(l, " %s %s", name, type);
     else
