@@ -307,53 +307,60 @@ static bool has_ended(pid_t pid, int *code)
     return true;
 }
 
-/* Collects output until its end, and the exit code. */
-static struct output finish(pid_t pid, int out, const char *command)
+static struct running start_running(const char *command, bool as_user)
+{
+    int pipes[2];
+    struct running r = {.command = command};
+    ck_assert_int_eq(pipe2(pipes, O_CLOEXEC), 0);
+    r.pid = start(text("%s", command), pipes[1], as_user);
+    r.out = pipes[0];
+    close(pipes[1]);
+    return r;
+}
+
+struct output run_finish(struct running r)
 {
     struct output o = {0};
     char buffer[65536];
     size_t len = 0;
+    int status;
     uint64_t end_ms = now_ms() + wait_ms();
     for (;;) {
-        struct pollfd p = {.fd = out, .events = POLLIN};
+        struct pollfd p = {.fd = r.out, .events = POLLIN};
         uint64_t now = now_ms();
-        if (now >= end_ms)
-            kill(pid, SIGKILL);
-        ck_assert_msg(now < end_ms, "too slow: %s\n%.*s", command, (int)len, buffer);
+        ck_assert_msg(now < end_ms, "too slow: %s\n%.*s", r.command, (int)len, buffer);
         if (poll(&p, 1, (int)(end_ms - now)) <= 0)
             continue;
-        ssize_t n = read(out, buffer + len, sizeof buffer - 1 - len);
+        ssize_t n = read(r.out, buffer + len, sizeof buffer - 1 - len);
         if (n <= 0)
             break;
         len += (size_t)n;
     }
     buffer[len] = '\0';
     o.text = text("%s", buffer);
-    int status;
-    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-    forget_child(pid);
+    ck_assert_int_eq(waitpid(r.pid, &status, 0), r.pid);
+    forget_child(r.pid);
     o.code = exit_code(status);
-    close(out);
+    close(r.out);
     return o;
 }
 
-static struct output run_text(char *command, bool as_user)
+struct running run_start(const char *format, ...)
 {
-    int pipes[2];
-    const char *copy = text("%s", command);
-    ck_assert_int_eq(pipe2(pipes, O_CLOEXEC), 0);
-    pid_t pid = start(command, pipes[1], as_user);
-    close(pipes[1]);
-    return finish(pid, pipes[0], copy);
+    va_list args;
+    va_start(args, format);
+    const char *command = vtext(format, args);
+    va_end(args);
+    return start_running(command, false);
 }
 
 struct output run(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    char *command = vtext(format, args);
+    const char *command = vtext(format, args);
     va_end(args);
-    return run_text(command, false);
+    return run_finish(start_running(command, false));
 }
 
 static const char *wrapper(void)
@@ -368,12 +375,12 @@ struct output run_dnsd(const char *format, ...)
     va_start(args, format);
     const char *options = vtext(format, args);
     va_end(args);
-    return run_text(text("%s %s %s", wrapper(), program, options), true);
+    return run_finish(start_running(text("%s %s %s", wrapper(), program, options), true));
 }
 
 bool have_program(const char *name)
 {
-    return run_text(text("which %s", name), false).code == 0;
+    return run("which %s", name).code == 0;
 }
 
 /* ---- dnsd --------------------------------------------------------------------------------------
@@ -534,11 +541,15 @@ int dnsd_stop(struct dnsd *d)
     return code;
 }
 
-unsigned long dnsd_figure(struct dnsd *d, const char *before)
+const char *dnsd_statistic(struct dnsd *d, const char *words)
 {
     ck_assert_int_eq(kill(d->pid, SIGUSR1), 0);
-    const char *line = dnsd_await(d, before);
-    return strtoul(strstr(line, before) + strlen(before), NULL, 10);
+    return strstr(dnsd_await(d, words), words);
+}
+
+unsigned long dnsd_figure(struct dnsd *d, const char *words)
+{
+    return strtoul(dnsd_statistic(d, words) + strlen(words), NULL, 10);
 }
 
 /* ---- nsd ---------------------------------------------------------------------------------------

@@ -53,6 +53,14 @@ struct output {
 /* Runs a command, whose words are separated by blanks, to its end; fails the test if that takes
  * longer than WAIT_MS. */
 __attribute__((format(printf, 1, 2))) struct output run(const char *format, ...);
+/* In two steps, with time between them. */
+struct running {
+    pid_t pid;
+    int out;
+    const char *command;
+};
+__attribute__((format(printf, 1, 2))) struct running run_start(const char *format, ...);
+struct output run_finish(struct running r);
 /* As run; dnsd's path and wrapper are put before it. It must not become a server. */
 __attribute__((format(printf, 1, 2))) struct output run_dnsd(const char *format, ...);
 bool have_program(const char *name);
@@ -87,8 +95,9 @@ void dnsd_reload(struct dnsd *d);
 /* SIGTERM; returns the exit code. */
 int dnsd_stop(struct dnsd *d);
 void dnsd_wait_end(struct dnsd *d, int *code);
-/* A number of the statistics, behind its words: dnsd_figure(d, "upstream messages: "). */
-unsigned long dnsd_figure(struct dnsd *d, const char *before);
+/* The line of the statistics with these words, from there on; and the number behind them. */
+const char *dnsd_statistic(struct dnsd *d, const char *words);
+unsigned long dnsd_figure(struct dnsd *d, const char *words);
 
 /* ---- nsd ---------------------------------------------------------------------------------------
  */
