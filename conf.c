@@ -151,11 +151,13 @@ static const struct row table[] = {
         .max = 1000},
     {.shown = {.name = "predict-confidence",
          .argument = "PERCENT",
-         .fallback = "0%",
+         .fallback = "60%",
          .group = "Prediction",
          .help = "and share of windows that saw them",
          .manual = "Besides the score, ask only for followers that were seen in at least this "
-                   "share of the question's windows. 0% asks by score alone.",
+                   "share of the question's windows. 0% asks by score alone; on recorded "
+                   "page loads that used up the budget and saved 61 instead of 78 of a hundred "
+                   "waits.",
          .expected = "a percentage from 0% to 100%, such as 75%"},
         .kind = PERCENT,
         .offset = FIELD(predict_confidence_percent),

@@ -47,6 +47,16 @@ static enum predict_copy own_copy(void *ctx, const uint8_t *key, size_t key_len,
     return flight_under_way(c->flights, key, key_len) ? PREDICT_UNDER_WAY : PREDICT_ABSENT;
 }
 
+static uint64_t fresh_until(void *ctx, const uint8_t *key, size_t key_len, uint64_t now_ms)
+{
+    const struct core *c = ctx;
+    struct cache_view v;
+    if (cache_peek(c->cache, key, key_len, now_ms, &v) != CACHE_FRESH ||
+        (v.kind != CACHE_POSITIVE && v.kind != CACHE_NEGATIVE))
+        return 0;
+    return v.expires_ms;
+}
+
 static bool prefetch(void *ctx, const uint8_t *key, size_t key_len, uint64_t now_ms)
 {
     const struct core *c = ctx;
@@ -95,7 +105,8 @@ static void on_arrived(void *ctx, const struct query_arrival *a, uint64_t now_ms
 
 static int set_prediction(struct core *c, const struct core_conf *conf)
 {
-    struct predict_world world = {.ctx = c, .copy = own_copy, .prefetch = prefetch};
+    struct predict_world world = {
+        .ctx = c, .copy = own_copy, .prefetch = prefetch, .fresh_until_ms = fresh_until};
     uint8_t seed[PREDICT_SEED_LEN];
     if (conf->predict && c->predict == NULL) {
         rng_bytes(c->world.rng, seed, sizeof seed);

@@ -173,7 +173,7 @@ START_TEST(defaults_are_those_of_the_design)
     ck_assert_uint_eq(values->port, 53);
     ck_assert_uint_eq(values->predict_window_ms, 2000);
     ck_assert_uint_eq(values->predict_score, 2);
-    ck_assert_uint_eq(values->predict_confidence_percent, 0);
+    ck_assert_uint_eq(values->predict_confidence_percent, 60);
     ck_assert_int_eq(values->predict_scope, CONF_SCOPE_CLIENT);
     ck_assert_uint_eq(values->predict_cap, 8);
     ck_assert_uint_eq(values->predict_share, 2);
