@@ -407,7 +407,7 @@ static size_t put_question(const struct wire_question *q, uint8_t *out, size_t r
     return q->name_len + 4;
 }
 
-/* Flags and rcode of the reply, from the packed answer where there is one. */
+/* What a packed answer adds to the flags of its reply. */
 static uint16_t reply_flags(const struct wire_query *q, const struct wire_packed *p)
 {
     uint16_t flags = p->flags & WIRE_AA;
