@@ -146,7 +146,7 @@ SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all
 check-valgrind:
 	@packaging/deps.sh check valgrind
 	@$(MAKE) $(JOBS) build-tests
-	@TEST_WRAP='$(VALGRIND)' DNSD_WRAP='$(VALGRIND)' CK_DEFAULT_TIMEOUT=200 TEST_SECONDS=900 \
+	@TEST_WRAP='$(VALGRIND)' DNSD_WRAP='$(VALGRIND)' CK_TIMEOUT_MULTIPLIER=20 TEST_SECONDS=1200 \
 	    $(MAKE) --no-print-directory SCRIPTS= run-tests
 VALGRIND = valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite
 
