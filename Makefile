@@ -89,7 +89,7 @@ $(foreach t,$(UNIT),$(eval $(call UNIT_RULE,$(t))))
 REPLAY = flight
 LINK_replay_query = $(foreach f,malloc calloc,-Wl,--wrap=$(f))
 # System: the real program, real sockets and other people's clients (tests/system/harness.c).
-SYSTEM = clients load upstream
+SYSTEM = predict clients load upstream
 # Scripts that look at the tree; each ends with a closing line like Check's.
 SCRIPTS = tests/layers tests/manual
 
