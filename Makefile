@@ -32,7 +32,7 @@ DNSD = dnsd $(PURE) $(NET) $(OPS)
 LIBS = -lev -lsodium -lzscanner -lsystemd
 
 # Unit tests: each program, and the modules that it links. The list measures the coupling.
-UNIT = addr quantity rrtype rng wire cache predict poison special conf server resolvconf savefile log querylog stats privilege \
+UNIT = addr quantity rrtype rng wire cache predict poison special conf server resolvconf savefile log querylog stats privilege tree \
        turn udp tcp exchange
 UNIT_addr       = addr
 UNIT_quantity   = quantity
@@ -53,6 +53,7 @@ UNIT_log        = ops/log
 UNIT_querylog   = ops/querylog ops/log $(WIRE) addr rrtype quantity
 UNIT_stats      = ops/stats wire_name addr
 UNIT_privilege  = ops/privilege ops/log
+UNIT_tree       = tools/tree tools/hostname quantity $(WIRE)
 UNIT_turn       = net/turn net/clock
 UNIT_udp        = net/udp net/turn net/sockaddr addr ops/log tests/unit/fakedesk
 UNIT_tcp        = net/tcp net/turn net/sockaddr addr $(WIRE) ops/log tests/unit/fakedesk
