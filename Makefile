@@ -24,7 +24,7 @@ LDFLAGS  += $(SAN)
 WIRE = wire wire_name wire_answer wire_writer
 PREDICT = predict predict_graph predict_sequence predict_file
 POISON = poison poison_text
-PURE = addr quantity rrtype rng $(WIRE) cache $(PREDICT) $(POISON) special conf server flight query core
+PURE = addr quantity rrtype rng $(WIRE) cache $(PREDICT) $(POISON) special conf prediction server flight query core
 NET  = net/clock net/turn net/sockaddr net/udp net/tcp net/exchange_udp net/exchange_tcp \
        net/exchange net/resolvconf
 OPS  = ops/log ops/querylog ops/stats ops/privilege ops/savefile

@@ -14,6 +14,7 @@
 #include "ops/savefile.h"
 #include "ops/stats.h"
 #include "poison.h"
+#include "prediction.h"
 #include "rng.h"
 
 #include <errno.h>
@@ -33,7 +34,6 @@ enum exit_code { EXIT_OK = 0, EXIT_CONF = 1, EXIT_NET = 2, EXIT_FILE = 3, EXIT_M
 #define FLIGHTS_MAX      16384
 #define PREFETCHES_MAX   256
 #define QUERIES_MAX      16384
-#define PREDICT_BYTES    ((size_t)16 << 20)
 #define DESCRIPTORS_MAX  65536
 #define TCP_IDLE_MS      10000
 #define TCP_MESSAGE_MS   2000
@@ -194,24 +194,6 @@ static struct query_conf query_conf(const struct conf *c)
     };
 }
 
-static struct predict_conf predict_conf(const struct conf *c)
-{
-    struct predict_conf p;
-    if (c->predict_rules == CONF_RULES_SEED)
-        predict_conf_seed(&p);
-    else
-        predict_conf_default(&p);
-    p.window_ms = c->predict_window_ms;
-    p.score = c->predict_score;
-    p.confidence_percent = c->predict_confidence_percent;
-    p.scope = c->predict_scope == CONF_SCOPE_CLIENT ? PREDICT_SCOPE_CLIENT : PREDICT_SCOPE_GLOBAL;
-    p.cap = c->predict_cap;
-    p.share = c->predict_share;
-    p.budget_percent = c->predict_budget_percent;
-    p.bytes_max = PREDICT_BYTES;
-    return p;
-}
-
 static struct core_conf core_conf(const struct conf *c)
 {
     return (struct core_conf){
@@ -219,7 +201,7 @@ static struct core_conf core_conf(const struct conf *c)
         .flight = flight_conf(c),
         .query = query_conf(c),
         .predict = c->predict,
-        .prediction = predict_conf(c),
+        .prediction = prediction_conf(c),
     };
 }
 
