@@ -87,7 +87,7 @@ $(foreach t,$(UNIT),$(eval $(call UNIT_RULE,$(t))))
 # ---- tests ---------------------------------------------------------------------------------------
 
 # Replay: the whole core on virtual time against a scripted upstream (tests/replay/world.c).
-REPLAY = flight
+REPLAY = flight query
 LINK_replay_query = $(foreach f,malloc calloc,-Wl,--wrap=$(f))
 # System: the real program, real sockets and other people's clients (tests/system/harness.c).
 SYSTEM = predict clients load upstream

@@ -558,6 +558,30 @@ static unsigned key_flags(const struct wire_query *q)
     return (q->edns.dnssec_ok ? WIRE_KEY_DO : 0U) | ((q->flags & WIRE_CD) != 0 ? WIRE_KEY_CD : 0U);
 }
 
+/* The chain of overrides in prefix ends at target, an ordinary name. */
+static enum query_verdict chase_ordinary(
+    struct visit *v, const struct wire_question *target, const uint8_t *prefix, size_t prefix_len)
+{
+    struct query_desk *d = v->desk;
+    uint8_t key[WIRE_KEY_MAX];
+    struct cache_view hit;
+    size_t key_len = wire_key_write(target, key_flags(&v->q), key);
+    enum cache_found found = cache_get(d->world.cache, key, key_len, v->now_ms, &hit);
+    bool stale = found == CACHE_STALE && hit.held && hit.kind != CACHE_FAILURE;
+    if (found == CACHE_FRESH && hit.kind == CACHE_FAILURE)
+        return reply_failure(v, &hit);
+    if (found != CACHE_FRESH && !stale)
+        return wait_for(v, key, key_len, prefix, prefix_len);
+    struct wire_reply r = visit_reply(v);
+    r.packed = d->packed;
+    r.packed_len = join_chain(d, &v->q.question, prefix, prefix_len, hit.value, hit.len,
+        target->name, target->name_len, stale ? 0 : age_of(&hit, v->now_ms));
+    r.ede = stale ? WIRE_EDE_STALE : WIRE_EDE_FORGED;
+    if (stale)
+        r.fixed_ttl_s = QUERY_STALE_TTL_S;
+    return reply_now(v, &r, stale ? QUERY_STALE : QUERY_OVERRIDE);
+}
+
 /* An override led to a name that is none of ours: its answer is added to the chain. */
 static enum query_verdict gate_chase(struct visit *v, const struct poison_result *p)
 {
@@ -566,29 +590,22 @@ static enum query_verdict gate_chase(struct visit *v, const struct poison_result
         .name_len = p->target_len,
         .type = v->q.question.type,
         .class = v->q.question.class};
-    uint8_t key[WIRE_KEY_MAX], tail[WIRE_UDP_MIN];
+    uint8_t tail[WIRE_UDP_MIN];
     size_t tail_len;
-    struct cache_view hit;
+    enum query_verdict verdict;
     if (!d->conf.forward || (v->q.flags & WIRE_RD) == 0)
         return reply_packed(v, d->packed, p->packed_len, QUERY_OVERRIDE, WIRE_EDE_FORGED);
     uint8_t *prefix = malloc(p->packed_len);
     if (prefix == NULL)
         return reply_rcode(v, WIRE_SERVFAIL, QUERY_FAILED, WIRE_EDE_NONE);
     memcpy(prefix, d->packed, p->packed_len);
-    size_t key_len = wire_key_write(&target, key_flags(&v->q), key);
-    enum query_verdict verdict;
-    size_t len = 0;
-    if (special_lookup(&target, tail, sizeof tail, &tail_len) == SPECIAL_ANSWER)
-        len = join_chain(
+    if (special_lookup(&target, tail, sizeof tail, &tail_len) == SPECIAL_ANSWER) {
+        size_t len = join_chain(
             d, &v->q.question, prefix, p->packed_len, tail, tail_len, p->target, p->target_len, 0);
-    else if (cache_get(d->world.cache, key, key_len, v->now_ms, &hit) == CACHE_FRESH &&
-             hit.kind != CACHE_FAILURE)
-        len = join_chain(d, &v->q.question, prefix, p->packed_len, hit.value, hit.len, p->target,
-            p->target_len, age_of(&hit, v->now_ms));
-    if (len > 0)
         verdict = reply_packed(v, d->packed, len, QUERY_OVERRIDE, WIRE_EDE_FORGED);
-    else
-        verdict = wait_for(v, key, key_len, prefix, p->packed_len);
+    } else {
+        verdict = chase_ordinary(v, &target, prefix, p->packed_len);
+    }
     free(prefix);
     return verdict;
 }

@@ -15,6 +15,14 @@ struct plan {
     uint8_t msg[];
 };
 
+/* The world is called from the core: returns what in_core is to be at the end. */
+static bool outside(struct world *w)
+{
+    bool in_core = w->in_core;
+    w->in_core = false;
+    return in_core;
+}
+
 /* Where a test lets malloc and calloc fail, the world itself goes on. */
 static void *world_alloc(size_t len)
 {
@@ -56,6 +64,7 @@ struct upstream_ask *upstream_ask(struct upstream *u, const struct addr *server,
     struct upstream_ask *a = calloc(1, sizeof *a);
     if (a == NULL) /* a test lets memory run out */
         return NULL;
+    w->in_core = false;
     ck_assert_uint_lt(w->n_sent, WORLD_SENT_MAX);
     ck_assert_uint_le(len, WIRE_QUERY_MAX);
     struct sent *s = &a->sent;
@@ -74,6 +83,7 @@ struct upstream_ask *upstream_ask(struct upstream *u, const struct addr *server,
     s->ctx = ctx;
     read_question(s);
     w->server(w, s, w->server_ctx);
+    w->in_core = true;
     return a;
 }
 
@@ -81,8 +91,10 @@ void upstream_cancel(struct upstream_ask *a)
 {
     if (a == NULL)
         return;
+    bool in_core = outside(a->sent.w);
     ck_assert_msg(a->sent.open, "an ask is cancelled that was over");
     a->sent.open = false;
+    a->sent.w->in_core = in_core;
 }
 
 /* As the exchange does: what does not match is thrown away, what matches is offered. */
@@ -103,14 +115,13 @@ static void deliver(struct plan *p)
         else if (m != WIRE_MATCH)
             return;
     }
-    if (event == UPSTREAM_SUSPECT || event == UPSTREAM_CASE_LOST) {
-        s->done(s->ctx, event, NULL, 0);
-        return;
-    }
-    s->open = false;
-    if (event != UPSTREAM_REPLY)
-        s->done(s->ctx, event, NULL, 0);
-    else if (!s->done(s->ctx, event, p->msg, p->len))
+    bool lives_on = event == UPSTREAM_SUSPECT || event == UPSTREAM_CASE_LOST;
+    bool is_reply = event == UPSTREAM_REPLY;
+    s->open = lives_on;
+    s->w->in_core = true;
+    bool taken = s->done(s->ctx, event, is_reply ? p->msg : NULL, is_reply ? p->len : 0);
+    s->w->in_core = false;
+    if (is_reply && !taken)
         s->open = true;
 }
 
@@ -130,7 +141,10 @@ static void take_reply(struct asked *a, const uint8_t *msg, size_t len)
 
 static void on_reply(const struct client *c, const uint8_t *msg, size_t len)
 {
-    take_reply(c->owner, msg, len);
+    struct asked *a = c->owner;
+    bool in_core = outside(a->w);
+    take_reply(a, msg, len);
+    a->w->in_core = in_core;
 }
 
 static void on_drop(const struct client *c)
@@ -209,8 +223,10 @@ struct asked *world_ask_raw(
     a->asked_ms = w->now_ms;
     c.owner = a;
     size_t cap = c.transport == CLIENT_UDP ? WIRE_UDP_MAX : sizeof out;
+    w->in_core = true;
     enum query_verdict v =
         query_accept(core_desk(w->core), &c, msg, len, w->now_ms, out, cap, &reply_len);
+    w->in_core = false;
     if (v == QUERY_REPLY)
         take_reply(a, out, reply_len);
     else if (v == QUERY_NONE)
@@ -247,13 +263,17 @@ static void check(const struct world *w)
 void world_begin(struct world *w)
 {
     core_begin(w->core, w->now_ms);
+    w->in_core = true;
     if (core_due_ms(w->core) <= w->now_ms)
         core_tick(w->core, w->now_ms);
+    w->in_core = false;
 }
 
 void world_end(struct world *w)
 {
+    w->in_core = true;
     core_end_turn(w->core, w->now_ms);
+    w->in_core = false;
     check(w);
 }
 
@@ -386,10 +406,19 @@ static void on_ended(void *ctx, const struct query_end *e)
 {
     struct world *w = ctx;
     struct asked *a = e->client->owner;
+    bool in_core = outside(w);
     w->ended[e->source]++;
     a->n_ended++;
     a->end = *e;
     ck_assert_uint_eq(a->n_ended, 1);
+    w->in_core = in_core;
+}
+
+static const char *on_chaos(void *ctx, const uint8_t *name, size_t name_len)
+{
+    static const uint8_t version[] = "\7version\4bind";
+    (void)ctx;
+    return wire_name_equal(name, name_len, version, sizeof version) ? "of the test" : NULL;
 }
 
 struct world *world_create(void)
@@ -420,7 +449,7 @@ void world_start(struct world *w, size_t n_servers)
     struct server_conf servers[SERVERS_MAX] = {0};
     the_upstream.w = w;
     struct core_world world = {
-        .upstream = &the_upstream, .rng = w->rng, .ctx = w, .ended = on_ended};
+        .upstream = &the_upstream, .rng = w->rng, .ctx = w, .ended = on_ended, .chaos = on_chaos};
     w->core = core_create(&w->conf, &world, w->now_ms);
     ck_assert_ptr_nonnull(w->core);
     for (size_t i = 0; i < n_servers; i++) {

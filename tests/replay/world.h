@@ -67,12 +67,14 @@ struct world {
     uint32_t ttl_s;
     bool trust_ad;                    /* of all servers, from world_start on */
     bool unchecked;                   /* core_check is left to the test: for long runs */
+    bool in_core;                     /* the core is running, and none of the world's own code */
     uint64_t ended[QUERY_FAILED + 1]; /* queries by source, as told at their end */
 };
 
 /* A core with forwarding to n servers 192.0.2.1, .2, ... that answer every A question after 40 ms
  * with TTL 60 (world_answer), prediction off, stale kept for a day. conf may be changed and
- * world_start called again before the first question. */
+ * world_start called again before the first question. version.bind in class CH
+ * is "of the test". */
 struct world *world_create(void);
 void world_start(struct world *w, size_t n_servers);
 void world_free(struct world *w);
