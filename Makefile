@@ -32,7 +32,7 @@ DNSD = dnsd $(PURE) $(NET) $(OPS)
 LIBS = -lev -lsodium -lzscanner -lsystemd
 
 # Unit tests: each program, and the modules that it links. The list measures the coupling.
-UNIT = addr quantity rrtype rng wire cache predict poison special conf server resolvconf savefile log querylog stats privilege tree \
+UNIT = addr quantity rrtype rng wire cache predict poison special conf server resolvconf savefile log querylog stats privilege tree ttls \
        turn udp tcp exchange
 UNIT_addr       = addr
 UNIT_quantity   = quantity
@@ -53,7 +53,8 @@ UNIT_log        = ops/log
 UNIT_querylog   = ops/querylog ops/log $(WIRE) addr rrtype quantity
 UNIT_stats      = ops/stats wire_name addr
 UNIT_privilege  = ops/privilege ops/log
-UNIT_tree       = tools/tree tools/hostname quantity $(WIRE)
+UNIT_tree       = tools/tree tools/field tools/hostname quantity $(WIRE)
+UNIT_ttls       = tools/ttls tools/field tools/hostname quantity $(WIRE)
 UNIT_turn       = net/turn net/clock
 UNIT_udp        = net/udp net/turn net/sockaddr addr ops/log tests/unit/fakedesk
 UNIT_tcp        = net/tcp net/turn net/sockaddr addr $(WIRE) ops/log tests/unit/fakedesk
@@ -90,7 +91,7 @@ $(foreach t,$(UNIT),$(eval $(call UNIT_RULE,$(t))))
 REPLAY = flight query
 LINK_replay_query = $(foreach f,malloc calloc,-Wl,--wrap=$(f))
 # System: the real program, real sockets and other people's clients (tests/system/harness.c).
-SYSTEM = predict clients load upstream
+SYSTEM = predict upstream clients load service config
 # Scripts that look at the tree; each ends with a closing line like Check's.
 SCRIPTS = tests/layers tests/manual
 
