@@ -3,6 +3,7 @@
 #include "tools/hostname.h"
 
 #include <stdbool.h>
+#include <string.h>
 
 struct reader {
     const char *at;
@@ -63,4 +64,13 @@ size_t hostname_read(const char *text, size_t len, uint8_t out[WIRE_NAME_MAX])
         return 0;
     out[n++] = 0;
     return n;
+}
+
+int hostname_compare(const uint8_t *a, size_t a_len, const uint8_t *b, size_t b_len)
+{
+    uint8_t low_a[WIRE_NAME_MAX], low_b[WIRE_NAME_MAX];
+    wire_name_lower(a, a_len, low_a);
+    wire_name_lower(b, b_len, low_b);
+    int order = memcmp(low_a, low_b, a_len < b_len ? a_len : b_len);
+    return order != 0 ? order : (a_len > b_len) - (a_len < b_len);
 }

@@ -13,4 +13,7 @@
  * is no name: empty, or with an empty or a long label, a blank, or more than 255 bytes. */
 size_t hostname_read(const char *text, size_t len, uint8_t out[WIRE_NAME_MAX]);
 
+/* Orders wire names for sorting and searching, without regard to case: below, at or above 0. */
+int hostname_compare(const uint8_t *a, size_t a_len, const uint8_t *b, size_t b_len);
+
 #endif

@@ -2,7 +2,7 @@
  * Never knows who asks the names, when, or where the text comes from. */
 #include "tools/tree.h"
 
-#include "quantity.h"
+#include "tools/field.h"
 #include "tools/hostname.h"
 
 #include <stdarg.h>
@@ -11,19 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SHOWN_MAX  64 /* bytes of a field that a message repeats */
-#define NUMBER_MAX 16 /* longer ones are out of bounds */
-#define WHY_MAX    1024
+#define WHY_MAX 1024
 
 struct tree {
     size_t n;
     size_t first;
     struct tree_node nodes[];
-};
-
-struct field {
-    const char *at;
-    size_t len;
 };
 
 struct line {
@@ -56,58 +49,26 @@ __attribute__((format(printf, 3, 4))) static void mistake(
     r->report(r->ctx, line, why);
 }
 
-/* A field as a message can repeat it: cut, and nothing that a terminal obeys. */
-static const char *show(struct field f, char out[SHOWN_MAX + 4])
-{
-    size_t n = f.len < SHOWN_MAX ? f.len : SHOWN_MAX;
-    for (size_t i = 0; i < n; i++)
-        out[i] = f.at[i] >= ' ' && f.at[i] <= '~' ? f.at[i] : '?';
-    memcpy(out + n, f.len > n ? "..." : "", f.len > n ? 4 : 1);
-    return out;
-}
-
 static void mistake_in(struct reading *r, size_t line, struct field f, const char *what)
 {
-    char shown[SHOWN_MAX + 4];
-    mistake(r, line, "\"%s\" %s", show(f, shown), what);
+    char shown[FIELD_SHOWN_MAX];
+    mistake(r, line, "\"%s\" %s", field_show(f, shown), what);
 }
 
 /* ---- lines ----------------------------------------------------------------------------------- */
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r';
-}
-
 static bool is_dash(struct field f)
 {
-    return f.len == 1 && f.at[0] == '-';
-}
-
-static struct field next_field(const char **at, const char *end)
-{
-    while (*at < end && is_blank(**at))
-        (*at)++;
-    struct field f = {.at = *at};
-    while (*at < end && !is_blank(**at))
-        (*at)++;
-    f.len = (size_t)(*at - f.at);
-    return f;
+    return field_equal(f, "-");
 }
 
 /* Digits, with a minus before them or not. */
 static bool read_delay(struct field f, int32_t *out)
 {
-    char digits[NUMBER_MAX];
-    uint64_t n;
     bool negative = f.len > 0 && f.at[0] == '-';
-    size_t len = f.len - negative;
-
-    if (len >= sizeof(digits) || memchr(f.at, '\0', f.len) != NULL)
-        return false;
-    memcpy(digits, f.at + negative, len);
-    digits[len] = '\0';
-    if (!quantity_read(QUANTITY_COUNT, digits, 0, TREE_DELAY_MAX_MS, &n))
+    uint64_t n;
+    if (!field_number(
+            (struct field){.at = f.at + negative, .len = f.len - negative}, TREE_DELAY_MAX_MS, &n))
         return false;
     *out = negative ? -(int32_t)n : (int32_t)n;
     return true;
@@ -146,14 +107,12 @@ static void check_delay(struct reading *r, const struct line *l, struct tree_nod
 }
 
 /* Returns false when the line holds a node that could not be added. */
-static bool read_line(struct reading *r, size_t number, const char *at, const char *end)
+static bool read_line(struct reading *r, size_t number, struct field rest)
 {
-    struct line l = {.number = number, .name = next_field(&at, end)};
-    if (l.name.len == 0 || l.name.at[0] == '#')
-        return true;
-    l.parent = next_field(&at, end);
-    l.delay = next_field(&at, end);
-    if (l.delay.len == 0 || next_field(&at, end).len > 0) {
+    struct line l = {.number = number, .name = field_next(&rest)};
+    l.parent = field_next(&rest);
+    l.delay = field_next(&rest);
+    if (l.delay.len == 0 || field_next(&rest).len > 0) {
         mistake(r, number, "expected three fields: name, parent or -, milliseconds");
         return false;
     }
@@ -181,35 +140,23 @@ static bool read_line(struct reading *r, size_t number, const char *at, const ch
 /* Stops where going on would only repeat one and the same mistake. */
 static void read_lines(struct reading *r, const char *text, size_t len)
 {
-    const char *at = text, *text_end = text + len;
-    for (size_t number = 1; at < text_end; number++) {
-        const char *end = memchr(at, '\n', (size_t)(text_end - at));
-        if (end == NULL)
-            end = text_end;
-        if (!read_line(r, number, at, end))
+    struct field_lines lines = field_lines_start(text, len);
+    struct field line;
+    while (field_next_line(&lines, &line)) {
+        if (!read_line(r, lines.number, line))
             r->skipped = true;
         if (r->skipped && r->tree != NULL && r->tree->n == TREE_NAMES_MAX)
             return;
-        at = end + (end < text_end);
     }
 }
 
 /* ---- parents --------------------------------------------------------------------------------- */
 
-static int compare_names(const uint8_t *a, size_t a_len, const uint8_t *b, size_t b_len)
-{
-    uint8_t low_a[WIRE_NAME_MAX], low_b[WIRE_NAME_MAX];
-    wire_name_lower(a, a_len, low_a);
-    wire_name_lower(b, b_len, low_b);
-    int order = memcmp(low_a, low_b, a_len < b_len ? a_len : b_len);
-    return order != 0 ? order : (a_len > b_len) - (a_len < b_len);
-}
-
 static int compare_nodes(const void *a, const void *b, void *nodes)
 {
     const struct tree_node *x = (const struct tree_node *)nodes + *(const size_t *)a;
     const struct tree_node *y = (const struct tree_node *)nodes + *(const size_t *)b;
-    int order = compare_names(x->name, x->name_len, y->name, y->name_len);
+    int order = hostname_compare(x->name, x->name_len, y->name, y->name_len);
     return order != 0 ? order : (x->line > y->line) - (x->line < y->line);
 }
 
@@ -229,9 +176,9 @@ static bool sort_names(struct reading *r)
         size_t before = r->by_name[i - 1], node = r->by_name[i];
         const struct tree_node *a = &t->nodes[before], *b = &t->nodes[node];
         if (wire_name_equal(a->name, a->name_len, b->name, b->name_len)) {
-            char shown[SHOWN_MAX + 4];
-            mistake(r, b->line, "\"%s\" is in line %zu already", show(r->lines[node].name, shown),
-                a->line);
+            char shown[FIELD_SHOWN_MAX];
+            mistake(r, b->line, "\"%s\" is in line %zu already",
+                field_show(r->lines[node].name, shown), a->line);
         }
     }
     return true;
@@ -243,7 +190,7 @@ static size_t find_name(const struct reading *r, const uint8_t *name, size_t len
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         const struct tree_node *node = &r->tree->nodes[r->by_name[middle]];
-        int order = compare_names(name, len, node->name, node->name_len);
+        int order = hostname_compare(name, len, node->name, node->name_len);
         if (order == 0)
             return r->by_name[middle];
         if (order < 0)

@@ -238,7 +238,7 @@ START_TEST(what_a_message_repeats_is_safe_and_short)
     memset(text, 'x', 300);
     strcpy(text + 300, " - -\n");
     ck_assert_ptr_null(read_text(text, strlen(text)));
-    ck_assert_uint_eq(strlen(reported), strlen("1: \"") + 64 + strlen("...\" is not a name\n"));
+    ck_assert_uint_eq(strlen(reported), strlen("1: \"") + 68 + strlen("...\" is not a name\n"));
     ck_assert_ptr_null(read_text("a.example - -\0\n", 15));
     ck_assert_str_eq(
         reported, "1: \"-?\" is not a delay: expected milliseconds from 0 to 600000, or -\n");
