@@ -35,10 +35,11 @@ authors=$(sed -n 's/^Copyright (c) //p' LICENSE)
 sed -i "s|@YEAR_AND_AUTHORS@|$authors|" "$work/debian/copyright"
 sed '1,/^Copyright/d; /./,$!d; s/^$/./; s/^/ /' LICENSE >>"$work/debian/copyright"
 
-# Not the flags of the make that called: they would override what debian/rules says.
+# Not the flags of the make that called: they would override what debian/rules says. Not dpkg's look
+# at what is installed (-d): packaging/deps.sh saw to it, and no C++ compiler is wanted here.
 cd "$work"
 env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL DEB_BUILD_OPTIONS="noautodbgsym parallel=$(nproc)" \
-    dpkg-buildpackage -b -us -uc
+    dpkg-buildpackage -b -us -uc -d
 cd "$TOP"
 lintian --fail-on error "$build/dnsd_${version}_$(dpkg --print-architecture).deb"
 ls -l "$build"/dnsd_"$version"_*.deb
