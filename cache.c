@@ -25,10 +25,12 @@
  * was not goes. So a million names that are asked for once pass through the trial ring only, and
  * nothing in the kept ring moves because of them.
  *
- * What is useless, dead or expired (past its stale life) and not asked for since, is room: at the
- * kept ring's tail it makes room even for newcomers, that then need no trial. When dead records are
- * an eighth of the kept ring, its tail carries all live ones to the head until they are not, so
- * that answers which change their size with each refresh do not wear the space away.
+ * Answers that change their size with each refresh must not wear the space away, nor count as
+ * pressure on others. So where dead records are an eighth of the kept ring or more, its tail
+ * carries all live ones to the head with their visits until there is room. Newcomers go to the kept
+ * ring without trial for as long as its live records leave that eighth, or while it has thrice as
+ * many unused bytes as dead ones; and what is expired (past its stale life) and was not asked for
+ * since goes from its tail to make room for them.
  *
  * The work of a put is bounded. Records are dropped until the new one fits, which is at most one
  * for each 24 bytes of it, and twice that at the ring's end. Records that move cost as many bytes
@@ -39,8 +41,10 @@
 #define UNIT         8
 #define MOVE_BYTES   4096
 #define VISITS_MAX   3
-#define SWEEP_MAX    16 /* records at the kept ring's tail that are looked at for a newcomer */
+#define SWEEP_MAX    8 /* expired records dropped from the kept ring's tail for a newcomer */
 #define DEAD_SHARE   8
+#define SPARE_DEADS  3
+#define SMALL_UNITS  32 /* of records whose rest may be wasted until they move */
 #define INDEX_TRIES  64 /* records at tails that are asked for a slot where the index is full */
 #define INDEX_SHARE  8  /* an eighth of the region */
 #define GHOST_SHARE  64
@@ -110,6 +114,7 @@ struct ring {
 };
 
 enum standing { NEWCOMER, KNOWN };
+enum pressure { CARRY, EVICT };
 
 struct cache {
     uint8_t *region;
@@ -456,46 +461,51 @@ static void evict(struct cache *c, uint32_t offset, uint64_t hash, uint64_t now_
     drop_slot(c, index_find_slot(c, make_slot(tag_of(hash), offset)));
 }
 
-/* Copies a record to the kept ring; from and to may overlap. */
+static uint32_t needed_units(const struct record *r)
+{
+    return units_for(r->key_len, r->value_len);
+}
+
+/* Copies a record to where it has the units that it needs; from and to may overlap. */
 static void move_record(struct cache *c, uint32_t from, uint32_t to, uint64_t hash)
 {
     uint32_t at = index_find_slot(c, make_slot(tag_of(hash), from));
-    const struct record *r = record_at(c, from);
+    uint32_t units = needed_units(record_at(c, from));
 
-    memmove(record_at(c, to), r, (size_t)r->units * UNIT);
+    memmove(record_at(c, to), record_at(c, from), (size_t)units * UNIT);
+    record_at(c, to)->units = (uint16_t)units;
     c->slots[at] = make_slot(tag_of(hash), to);
     c->moves++;
 }
 
-/* A record past its stale life that nobody asked for since. One that was asked for keeps its place
- * and its visits: they are the name's, and the next answer is about to come. */
-static bool is_useless(const struct record *r, uint64_t now_ms)
+/* Whether so many units more would be more than the kept ring should have in live records. */
+static bool is_crowded(const struct cache *c, uint32_t units)
 {
-    return !r->live || (!r->visits && life(r, now_ms) == CACHE_MISS);
-}
+    size_t size = c->kept.end - c->kept.start;
+    size_t live = ring_used(&c->kept) - c->dead_units;
 
-static bool has_many_dead(const struct cache *c)
-{
-    return c->dead_units >= (c->kept.end - c->kept.start) / DEAD_SHARE;
+    return live + units > size - size / DEAD_SHARE;
 }
 
 /* The kept ring's tail goes on by one record: it leaves, or comes back at the head, for which the
  * room that it leaves behind is enough. Returns whether it did: not if that would be too many
  * moves. */
-static bool retire_kept(struct cache *c, uint64_t now_ms, uint32_t *move_units)
+static bool retire_kept(
+    struct cache *c, enum pressure pressure, uint64_t now_ms, uint32_t *move_units)
 {
     uint32_t offset = c->kept.tail;
     struct record *r = record_at(c, offset);
     uint32_t units = r->units;
     uint64_t hash = r->live ? hash_record(c, r) : 0;
 
-    if (!is_useless(r, now_ms) && (r->visits || has_many_dead(c))) {
+    if (r->live && (r->visits || pressure == CARRY)) {
         if (units > *move_units)
             return false;
         *move_units -= units;
-        r->visits = (r->visits ? r->visits - 1U : 0) & VISITS_MAX;
+        if (pressure == EVICT)
+            r->visits = (r->visits - 1U) & VISITS_MAX;
         ring_drop(&c->kept, units);
-        move_record(c, offset, ring_take(&c->kept, units), hash);
+        move_record(c, offset, ring_take(&c->kept, needed_units(r)), hash);
         return true;
     }
     if (r->live)
@@ -511,24 +521,37 @@ static uint32_t take_kept(struct cache *c, uint32_t units, uint64_t now_ms, uint
     uint32_t offset;
 
     while ((offset = ring_take(&c->kept, units)) == 0)
-        if (!retire_kept(c, now_ms, move_units))
+        if (!retire_kept(c, is_crowded(c, units) ? EVICT : CARRY, now_ms, move_units))
             return 0;
     return offset;
 }
 
-/* Room in the kept ring, if what is useless at its tail is enough; else 0. */
-static uint32_t take_swept(struct cache *c, uint32_t units, uint64_t now_ms, uint32_t *move_units)
+/* Drops a few records at the kept ring's tail if they are dead, or past their stale life and nobody
+ * asked for them since. One that was asked for keeps its place and its visits: they are the name's,
+ * and its next answer is about to come. */
+static void sweep_kept(struct cache *c, uint64_t now_ms, uint32_t *move_units)
 {
-    for (int n = 0;; n++) {
-        uint32_t offset = ring_take(&c->kept, units);
+    for (int n = 0; n < SWEEP_MAX && !ring_is_empty(&c->kept); n++) {
+        const struct record *r = record_at(c, c->kept.tail);
 
-        if (offset || n == SWEEP_MAX)
-            return offset;
-        if (!is_useless(record_at(c, c->kept.tail), now_ms) && !has_many_dead(c))
-            return 0;
-        if (!retire_kept(c, now_ms, move_units))
-            return 0;
+        if (r->live && (r->visits || life(r, now_ms) != CACHE_MISS))
+            return;
+        retire_kept(c, EVICT, now_ms, move_units);
     }
+}
+
+/* Room in the kept ring for a newcomer, if nothing useful has to go for it; else 0. */
+static uint32_t take_spare(struct cache *c, uint32_t units, uint64_t now_ms, uint32_t *move_units)
+{
+    size_t unused = c->kept.end - c->kept.start - ring_used(&c->kept);
+    uint32_t offset = 0;
+
+    if (unused >= (size_t)c->dead_units * SPARE_DEADS)
+        offset = ring_take(&c->kept, units);
+    if (offset)
+        return offset;
+    sweep_kept(c, now_ms, move_units);
+    return is_crowded(c, units) ? 0 : take_kept(c, units, now_ms, move_units);
 }
 
 /* Moves the trial ring's tail to the kept ring, if it was asked for and may move. */
@@ -541,7 +564,7 @@ static bool promote(struct cache *c, uint64_t hash, uint64_t now_ms, uint32_t *m
     if (!r->visits || r->units > *move_units)
         return false;
     *move_units -= r->units;
-    to = take_kept(c, r->units, now_ms, move_units);
+    to = take_kept(c, needed_units(r), now_ms, move_units);
     if (!to)
         return false;
     r->visits = 0;
@@ -578,31 +601,25 @@ static uint32_t take_room(
     if (standing == KNOWN)
         offset = take_kept(c, units, now_ms, move_units);
     else if (!tight)
-        offset = take_swept(c, units, now_ms, move_units);
+        offset = take_spare(c, units, now_ms, move_units);
     while (!offset && (offset = ring_take(&c->trial, units)) == 0)
         retire_trial(c, now_ms, move_units);
     return offset;
 }
 
-/* One record goes, or moves: from the trial ring if that has its share, else from the kept one. */
-static void retire_any(struct cache *c, uint64_t now_ms, uint32_t *move_units)
-{
-    size_t on_trial = ring_used(&c->trial);
-
-    if (on_trial * TRIAL_SHARE < on_trial + ring_used(&c->kept))
-        if (retire_kept(c, now_ms, move_units) || !on_trial)
-            return;
-    retire_trial(c, now_ms, move_units);
-}
-
-/* Makes a slot free where records are so small that slots are used up first. Dead records at the
- * tails give none; after so many the neighbour goes, whoever it is. */
+/* Makes a slot free where records are so small that slots are used up first. The kept ring gives
+ * them until the trial ring has grown to its size, and then evicts for want of bytes. Dead records
+ * at the tails give none; after so many the neighbour goes, whoever it is. */
 static void free_a_slot(struct cache *c, uint32_t tag, uint64_t now_ms, uint32_t *move_units)
 {
     uint32_t at = home_of(c, tag);
 
-    for (int n = 0; n < INDEX_TRIES && index_is_full(c); n++)
-        retire_any(c, now_ms, move_units);
+    for (int n = 0; n < INDEX_TRIES && index_is_full(c); n++) {
+        if (!ring_is_empty(&c->kept) && retire_kept(c, EVICT, now_ms, move_units))
+            continue;
+        if (!ring_is_empty(&c->trial))
+            retire_trial(c, now_ms, move_units);
+    }
     if (!index_is_full(c))
         return;
     while (at < c->n_slots - 1 && !c->slots[at])
@@ -716,10 +733,10 @@ static bool fits_a_record(const struct cache *c, const struct cache_item *item)
            item->key_len + item->value_len <= c->region_bytes / ITEM_SHARE;
 }
 
-/* Whether the new one can take the old one's bytes without wasting more than it needs. */
+/* Whether the new one can take the old one's bytes without wasting many. */
 static bool fits_in_place(const struct record *r, uint32_t units)
 {
-    return units <= r->units && r->units - units <= units;
+    return units <= r->units && (r->units <= SMALL_UNITS || r->units - units <= units);
 }
 
 int cache_put(struct cache *c, const struct cache_item *item, uint64_t now_ms)
