@@ -217,6 +217,7 @@ install: all $(BUILD)/dnsd.bash $(BUILD)/dnsd.service $(BUILD)/dnsd.conf
 	for p in $(MAN1); do install -D -m 644 man/$$p $(DESTDIR)$(MANDIR)/man1/$$p || exit 1; done
 	install -D -m 644 $(BUILD)/dnsd.bash $(DESTDIR)$(COMPDIR)/dnsd
 	install -D -m 644 $(BUILD)/dnsd.service $(DESTDIR)$(UNITDIR)/dnsd.service
+	install -D -m 644 packaging/dnsd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/dnsd.conf
 	test -e $(DESTDIR)$(SYSCONFDIR)/dnsd/dnsd.conf || \
 	    install -D -m 644 $(BUILD)/dnsd.conf $(DESTDIR)$(SYSCONFDIR)/dnsd/dnsd.conf
 	test -e $(DESTDIR)$(SYSCONFDIR)/dnsd/poison.conf || \
@@ -225,6 +226,7 @@ install: all $(BUILD)/dnsd.bash $(BUILD)/dnsd.service $(BUILD)/dnsd.conf
 # Configuration stays: it may hold work.
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/dnsd $(DESTDIR)$(COMPDIR)/dnsd $(DESTDIR)$(UNITDIR)/dnsd.service \
+	    $(DESTDIR)$(PREFIX)/lib/sysusers.d/dnsd.conf \
 	    $(MAN8:%=$(DESTDIR)$(MANDIR)/man8/%) $(MAN5:%=$(DESTDIR)$(MANDIR)/man5/%) \
 	    $(MAN1:%=$(DESTDIR)$(MANDIR)/man1/%)
 
