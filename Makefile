@@ -272,4 +272,4 @@ clean:
 .PHONY: all man clean build-tests run-tests check check-san check-valgrind lint format deps run \
         install uninstall deb help FORCE
 .DELETE_ON_ERROR:
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)
