@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Fast key erasure ("Fast-key-erasure random-number generators", 2017): each
- * refill makes BUFFER_LEN bytes of keystream from the key, and the first of them are the next key.
- * What was handed out is wiped, so whoever reads this memory learns nothing of the past. As no key
- * is used twice, the nonce can stay zero. The buffer starts with the key: a refill is one call. */
+/* Fast key erasure ("Fast-key-erasure random-number generators", 2017): each refill makes
+ * BUFFER_LEN bytes of keystream from the key, and the first of them are the next key. What was
+ * handed out is wiped, so whoever reads this memory learns nothing of the past. As no key is used
+ * twice, the nonce can stay zero. The buffer starts with the key: a refill is one call. */
 #define BUFFER_LEN 512
 #define KEY_LEN    crypto_stream_chacha20_KEYBYTES
 
