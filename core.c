@@ -64,16 +64,6 @@ static bool prefetch(void *ctx, const uint8_t *key, size_t key_len, uint64_t now
     return query_forwards(c->desk, key, key_len) && flight_prefetch(c->flights, key, key_len);
 }
 
-static void on_landed(void *ctx, const uint8_t *key, size_t key_len, bool ok, bool was_prefetch,
-    uint64_t rtt_ms, uint64_t now_ms)
-{
-    const struct core *c = ctx;
-    (void)was_prefetch;
-    (void)rtt_ms;
-    if (c->predict != NULL)
-        predict_landed(c->predict, key, key_len, ok, now_ms);
-}
-
 static void observe_arrivals(struct core *c, uint64_t now_ms)
 {
     for (size_t i = 0; i < c->n_arrivals; i++) {
@@ -87,6 +77,18 @@ static void observe_arrivals(struct core *c, uint64_t now_ms)
         predict_observe(c->predict, &r, now_ms);
     }
     c->n_arrivals = 0;
+}
+
+static void on_landed(void *ctx, const uint8_t *key, size_t key_len, bool ok, bool was_prefetch,
+    uint64_t rtt_ms, uint64_t now_ms)
+{
+    struct core *c = ctx;
+    (void)was_prefetch;
+    (void)rtt_ms;
+    if (c->predict == NULL)
+        return;
+    observe_arrivals(c, now_ms); /* a question of this turn comes before its answer */
+    predict_landed(c->predict, key, key_len, ok, now_ms);
 }
 
 static void on_arrived(void *ctx, const struct query_arrival *a, uint64_t now_ms)

@@ -277,16 +277,21 @@ void world_end(struct world *w)
     check(w);
 }
 
-static void turn_at(struct world *w, uint64_t ms)
+void world_deliver(struct world *w)
 {
-    w->now_ms = ms;
-    world_begin(w);
-    while (w->plans != NULL && w->plans->at_ms <= ms) {
+    while (w->plans != NULL && w->plans->at_ms <= w->now_ms) {
         struct plan *p = w->plans;
         w->plans = p->next;
         deliver(p);
         free(p);
     }
+}
+
+static void turn_at(struct world *w, uint64_t ms)
+{
+    w->now_ms = ms;
+    world_begin(w);
+    world_deliver(w);
     world_end(w);
 }
 

@@ -91,6 +91,8 @@ struct asked *world_ask(struct world *w, unsigned client, const char *name, uint
 void world_begin(struct world *w);
 struct asked *world_ask_more(struct world *w, unsigned client, const char *name, uint16_t type);
 void world_end(struct world *w);
+/* Within a turn: what servers planned for now comes in, behind the questions asked so far. */
+void world_deliver(struct world *w);
 
 /* As world_ask, with all that can be chosen. msg is a whole message. */
 struct asked *world_ask_raw(
