@@ -72,6 +72,7 @@ struct dnsd {
 struct origin {
     const struct dnsd *d;
     const char *file;
+    bool memory_out;
 };
 
 static void complain(const struct origin *o, size_t line, const char *what, const char *why)
@@ -96,7 +97,9 @@ static void on_conf_mistake(
 
 static void on_poison_mistake(void *ctx, size_t line, const char *what, const char *why)
 {
-    complain(ctx, line, what, why);
+    struct origin *o = ctx;
+    o->memory_out |= line == 0;
+    complain(o, line, what, why);
 }
 
 static void on_resolvconf_mistake(void *ctx, size_t line, const char *word, const char *why)
@@ -161,8 +164,8 @@ static int read_poison(
     *code = EXIT_FILE;
     if (read_file(d, c->poison, &text, &len) < 0)
         return -1;
-    *code = EXIT_CONF;
     *out = poison_load((const char *)text, len, d->seed, on_poison_mistake, &o);
+    *code = o.memory_out ? EXIT_MEMORY : EXIT_CONF;
     free(text);
     return *out != NULL ? 0 : -1;
 }
@@ -637,8 +640,6 @@ static enum exit_code start(struct dnsd *d)
     }
     if (start_listeners(d) < 0)
         return EXIT_NET;
-    if (d->conf->query_log[0] != '\0' && (d->querylog = querylog_open(d->conf->query_log)) == NULL)
-        return EXIT_FILE;
     for (size_t i = 0; i < d->conf->n_servers; i++) {
         if (is_self(d, &d->conf->servers[i])) {
             log_error("-forward names dnsd itself");
@@ -648,7 +649,12 @@ static enum exit_code start(struct dnsd *d)
     find_servers(d);
     watch_resolvconf(d);
     watch_signals(d);
-    return privilege_drop(d->conf->user) < 0 ? EXIT_CONF : EXIT_OK;
+    if (privilege_drop(d->conf->user) < 0)
+        return EXIT_CONF;
+    /* As the user who opens it anew after each rotation. */
+    if (d->conf->query_log[0] != '\0' && (d->querylog = querylog_open(d->conf->query_log)) == NULL)
+        return EXIT_FILE;
+    return EXIT_OK;
 }
 
 static void end(struct dnsd *d)
