@@ -32,6 +32,8 @@
  * the cache answers earn nothing [they cost nothing upstream, so they must not pay for what does],
  *    nor do those that join one under way. So in the long run upstream sees little more than
  *    budget_percent above what it would see without prediction, whatever clients do.
+ *  - Control: a random share of clients' bursts brings nothing in, and learns like the others [so
+ *    that what prediction saves can be measured].
  *  - Only what a client asked for, and what was answered the last time, is prefetched. A prefetch
  * is no request: it opens no window and leads to no other.
  *
@@ -39,6 +41,7 @@
  * request for want of room still adds, but subtracts nothing. */
 #include "predict.h"
 
+#include "predict_burst.h"
 #include "predict_graph.h"
 #include "predict_sequence.h"
 
@@ -52,6 +55,8 @@
                             */
 #define CLOSE_MAX     64   /* windows closed in one call: half a millisecond at most */
 #define LOOKS_RESERVE 1000 /* milliseconds' worth of looks that can be saved up */
+#define LAG_STEPS_MAX 16
+#define LAG_STEP_MS   16
 #define LISTED_MAX    8192u
 #define LISTED_BYTES  2048 /* of bytes_max for one request listed: an eighth goes to them all */
 
@@ -69,6 +74,7 @@ struct predict {
     struct predict_world world;
     struct graph graph;
     struct sequence sequence;
+    struct bursts bursts;
     struct sent sent[OUTSTANDING_MAX];
     unsigned n_sent;
     unsigned sent_hand; /* the next one to be looked at for its expiry */
@@ -120,6 +126,7 @@ static void take_conf(struct predict *p, const struct predict_conf *conf)
     c->score = bounded(c->score, 1, UINT16_MAX);
     c->cap = c->cap == 0 ? UINT16_MAX : bounded(c->cap, 1, UINT16_MAX);
     c->budget_percent = bounded(c->budget_percent, 0, 100);
+    c->control_percent = bounded(c->control_percent, 0, 100);
     c->share = bounded(c->share, 1, PREDICT_SHARE_MAX);
     c->prefetches_max = bounded(c->prefetches_max, 0, PREDICT_PREFETCHES_MAX);
     c->dependencies_max = bounded(c->dependencies_max, 0, UINT16_MAX);
@@ -151,6 +158,7 @@ struct predict *predict_create(const struct predict_conf *conf, const struct pre
     p->looks = (uint64_t)p->conf.looks_per_ms * LOOKS_RESERVE;
     graph_init(&p->graph, p->conf.bytes_max, sizeof *p, seed);
     sequence_init(&p->sequence, listed_max(p->conf.bytes_max), p->conf.scope);
+    burst_init(&p->bursts, p->conf.bytes_max, seed);
     return p;
 }
 
@@ -256,6 +264,7 @@ void predict_landed(struct predict *p, const uint8_t *key, size_t key_len, bool 
 {
     struct graph_question *q;
     uint64_t fresh_ms;
+    bool was_sent;
 
     advance(p, now_ms);
     q = graph_find(&p->graph, key, key_len, graph_hash(&p->graph, key, key_len));
@@ -268,7 +277,9 @@ void predict_landed(struct predict *p, const uint8_t *key, size_t key_len, bool 
         q->own_until_ms = fresh_ms > 0 ? p->now_ms + q->own_until_ms + fresh_ms : 0;
         q->used_late = false;
     }
-    if (q->sent_slot > 0)
+    was_sent = q->sent_slot > 0;
+    burst_landed(&p->bursts, &p->graph, q, ok, p->now_ms); /* q may go with its last wait */
+    if (was_sent)
         land_sent(p, q, ok);
 }
 
@@ -332,6 +343,10 @@ static void note_request(struct predict *p, struct graph_question *q, bool answe
     bool used = q->sent_slot > 0 && use_sent(p, q, answered, had);
     bool upstream = !used && !answered && !q->awaited;
 
+    if ((used || upstream) && had)
+        p->counts.early++;
+    else if (used || upstream)
+        p->counts.own++;
     if (used && !had)
         add_tokens(p, TOKEN + (int)p->conf.budget_percent);
     if (upstream)
@@ -342,6 +357,25 @@ static void note_request(struct predict *p, struct graph_question *q, bool answe
         q->answered = true;
     else
         q->awaited = true;
+}
+
+/* What it tells about waiting. A question whose answer came in the same turn waits for nothing. */
+static void note_wait(
+    struct predict *p, struct graph_question *q, struct burst_place place, bool answered)
+{
+    if (!place.counted)
+        return;
+    if (answered || look(p, q) == PREDICT_FRESH)
+        burst_answered(&p->bursts, place.group);
+    else
+        burst_await(&p->bursts, q, place.group, p->now_ms);
+}
+
+static void note_asked(
+    struct predict *p, struct graph_question *q, struct burst_place place, bool answered)
+{
+    note_request(p, q, answered);
+    note_wait(p, q, place, answered);
 }
 
 /* ---- closing windows ------------------------------------------------------------------------- */
@@ -360,7 +394,26 @@ static bool sees(const struct predict *p, const struct closing *c, const struct 
     return e != NULL && e->at_ms < c->due_ms && (p->conf.seen_max == 0 || c->n < p->conf.seen_max);
 }
 
-/* Marks the followers, each with the client that asked for it first. */
+static uint16_t lag_of(const struct sequence_entry *window, const struct sequence_entry *e)
+{
+    uint64_t lag_ms = e->at_ms - window->at_ms;
+
+    return lag_ms < PREDICT_LAG_MAX_MS ? (uint16_t)lag_ms : PREDICT_LAG_MAX_MS;
+}
+
+/* Moves an estimate of the median towards the n-th lag, by an n-th of itself and not beyond it. It
+ * comes to rest where as many lags are above as are below, and one that is far off moves it no more
+ * than others. A 16th is the least, so that it follows the times; LAG_STEP_MS gets it off 0. */
+static uint16_t nearer_median(uint16_t median_ms, uint16_t lag_ms, unsigned n)
+{
+    unsigned step = (median_ms + LAG_STEP_MS) / (n < LAG_STEPS_MAX ? n : LAG_STEPS_MAX);
+
+    if (lag_ms > median_ms)
+        return lag_ms - median_ms < (int)step ? lag_ms : (uint16_t)(median_ms + step);
+    return median_ms - lag_ms < (int)step ? lag_ms : (uint16_t)(median_ms - step);
+}
+
+/* Marks the followers, each with the client that asked for it first, and when. */
 static void mark_seen(struct predict *p, struct closing *c)
 {
     const struct sequence_entry *e = sequence_next(&p->sequence, c->window);
@@ -372,6 +425,7 @@ static void mark_seen(struct predict *p, struct closing *c)
             continue;
         q->mark = p->mark;
         q->mark_shown = e->client->fingerprint;
+        q->mark_lag_ms = lag_of(c->window, e);
     }
     if (e != NULL && e->at_ms < c->due_ms)
         c->can_tell = false;
@@ -404,6 +458,7 @@ static bool judge(struct predict *p, const struct closing *c, struct graph_pair 
         pair->seen++;
         if (pair->score < p->conf.cap)
             pair->score++;
+        pair->lag_ms = nearer_median(pair->lag_ms, follower->mark_lag_ms, pair->seen);
         graph_show(pair, follower->mark_shown);
         return true;
     }
@@ -446,6 +501,7 @@ static void add_new(struct predict *p, const struct closing *c)
         if (pair == NULL)
             continue;
         pair->windows = c->trigger->windows;
+        pair->lag_ms = q->mark_lag_ms;
         graph_show(pair, q->mark_shown);
     }
 }
@@ -584,6 +640,7 @@ void predict_observe(struct predict *p, const struct predict_request *r, uint64_
 {
     struct graph *g = &p->graph;
     struct graph_question *q, *listed;
+    struct burst_place place;
     unsigned hash;
 
     advance(p, now_ms);
@@ -597,16 +654,17 @@ void predict_observe(struct predict *p, const struct predict_request *r, uint64_
         graph_ref(q); /* making room for the request must not free it */
     listed =
         sequence_list(&p->sequence, g, r, q, hash, p->now_ms, p->conf.window_ms, p->conf.reopen);
+    place = burst_ask(&p->bursts, g, r->client, p->conf.control_percent, p->now_ms);
     if (listed == NULL)
         p->counts.unlisted++;
     else
-        note_request(p, listed, r->answered);
+        note_asked(p, listed, place, r->answered);
     if (q == NULL)
         return;
     if (listed == NULL)
-        note_request(p, q, r->answered);
+        note_asked(p, q, place, r->answered);
     graph_touch(g, q);
-    if (q->top >= p->conf.score)
+    if (q->top >= p->conf.score && place.group != PREDICT_CONTROL)
         prefetch_followers(p, q, sequence_fingerprint(&p->sequence, g, r->client));
     graph_unref(g, q);
 }
@@ -624,6 +682,7 @@ void predict_free(struct predict *p)
     if (p == NULL)
         return;
     drop_all_sent(p);
+    burst_clear(&p->bursts, &p->graph);
     sequence_clear(&p->sequence, &p->graph);
     graph_clear(&p->graph);
     graph_close(&p->graph);
@@ -633,6 +692,8 @@ void predict_free(struct predict *p)
 void predict_count(const struct predict *p, struct predict_counts *out)
 {
     *out = p->counts;
+    memcpy(out->waits, p->bursts.waits_of, sizeof out->waits);
+    out->measured_ms = burst_measured_ms(&p->bursts);
     out->outstanding = p->n_sent;
     out->windows_open = p->sequence.n_windows;
     out->triggers = p->graph.n_triggers[false] + p->graph.n_triggers[true];
@@ -671,6 +732,46 @@ unsigned predict_score(const struct predict *p, const uint8_t *trigger, size_t t
         if (from->pairs[i].follower == to->id)
             return from->pairs[i].score;
     return 0;
+}
+
+static bool walk_trigger(
+    const struct predict *p, const struct graph_question *q, predict_visit *visit, void *ctx)
+{
+    for (size_t i = 0; i < q->n_pairs; i++) {
+        const struct graph_pair *pair = &q->pairs[i];
+        const struct graph_question *follower = graph_question(&p->graph, pair->follower);
+        struct predict_pair shown = {
+            .trigger = q->key,
+            .follower = follower->key,
+            .trigger_len = q->key_len,
+            .follower_len = follower->key_len,
+            .score = pair->score,
+            .windows = pair->windows,
+            .seen = pair->seen,
+            .lag_ms = pair->lag_ms,
+            .clients = pair->n_shown,
+        };
+
+        if (!visit(ctx, &shown))
+            return false;
+    }
+    return true;
+}
+
+bool predict_walk(const struct predict *p, predict_visit *visit, void *ctx)
+{
+    for (int proven = 1; proven >= 0; proven--) {
+        const struct graph_question *oldest = p->graph.triggers[proven], *q = oldest;
+
+        while (q != NULL) {
+            q = q->prev; /* the newest is before the oldest */
+            if (!walk_trigger(p, q, visit, ctx))
+                return false;
+            if (q == oldest)
+                break;
+        }
+    }
+    return true;
 }
 
 static const char *check_sent(const struct predict *p, uint32_t *refs)
@@ -714,6 +815,8 @@ const char *predict_check(const struct predict *p)
     wrong = check_numbers(p);
     if (wrong == NULL)
         wrong = sequence_check(&p->sequence, &p->graph, refs);
+    if (wrong == NULL)
+        wrong = burst_check(&p->bursts, &p->graph, refs);
     if (wrong == NULL)
         wrong = check_sent(p, refs);
     if (wrong == NULL)

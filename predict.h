@@ -40,6 +40,7 @@ struct predict_conf {
                                 own; 0: no limit */
     bool always_subtract;    /* 2007: -1 even where our own copy was still fresh */
     bool reopen; /* 2007: a repeated request opens a window though that of the first is open */
+    unsigned control_percent; /* share of clients' bursts that go without prefetch */
 
     /* Bounds of work and memory. */
     unsigned dependencies_max; /* of one trigger; 0: as many as there is memory for */
@@ -103,16 +104,36 @@ void predict_landed(
 uint64_t predict_due_ms(const struct predict *p);
 void predict_tick(struct predict *p, uint64_t now_ms);
 
+/* Waiting of clients, measured. A burst is what a client asks until it is silent for more than 5 s.
+ * A share of control_percent of the bursts, drawn at random, goes without prefetch, so that the
+ * others can be compared with something: it learns like them. Questions are counted but for the
+ * first of each burst, which nothing could have fetched ahead, and those that failed. */
+enum predict_group { PREDICT_TREATED, PREDICT_CONTROL, PREDICT_GROUPS };
+
+struct predict_waits {
+    uint64_t bursts;
+    uint64_t questions;  /* after the first of their burst */
+    uint64_t waits;      /* of them, those that the cache did not answer */
+    uint64_t waiting_ms; /* from question to landing, whoever's question had it fetched */
+};
+
 struct predict_counts {
     uint64_t requests;
+    uint64_t own;        /* that went upstream without prediction: they did now, or a prefetch of
+                            them had */
     uint64_t prefetches; /* sent */
     uint64_t used;       /* asked for by a client after they had landed, while fresh */
     uint64_t used_late;  /* asked for while still under way */
     uint64_t unused;     /* expired or dropped without having been asked for */
+    uint64_t early;      /* questions that went upstream since a copy that was fetched ahead expired
+                            ahead: with `unused`, all that prediction adds to `own` */
     uint64_t shed;       /* not sent for want of budget or room */
     uint64_t saved_ms;   /* waiting time saved: the round trip, or as much of it as had gone by */
-    uint64_t unlisted;   /* requests that were not learned from, for want of room */
-    size_t outstanding;  /* prefetches that are neither used nor unused yet */
+    int64_t measured_ms; /* the same, measured: what questions waited longer in the control group,
+                            times those of the other; 0 while one of them is empty */
+    struct predict_waits waits[PREDICT_GROUPS];
+    uint64_t unlisted;  /* requests that were not learned from, for want of room */
+    size_t outstanding; /* prefetches that are neither used nor unused yet */
     size_t windows_open;
     size_t triggers;
     size_t pairs;
@@ -131,6 +152,25 @@ int predict_save(const struct predict *p, uint8_t **out, size_t *len);
  * out, the least recently asked first. Returns NULL, or why it was ignored (then nothing was
  * added). */
 const char *predict_load(struct predict *p, const uint8_t *bytes, size_t len);
+
+/* A dependency, as it was learned. */
+struct predict_pair {
+    const uint8_t *trigger, *follower; /* keys */
+    size_t trigger_len, follower_len;
+    unsigned score;
+    unsigned windows; /* of the trigger that could tell; both are halved every 64 windows */
+    unsigned seen;    /* of those, windows that saw the follower */
+    unsigned lag_ms;  /* from trigger to follower, about the median; PREDICT_LAG_MAX_MS is that or
+                         more */
+    unsigned clients; /* that showed it; PREDICT_SHARE_MAX is that or more */
+};
+#define PREDICT_LAG_MAX_MS 65535
+
+/* Shows all dependencies, trigger by trigger: first those with something proven (a score of 2),
+ * among them the most recently asked first. Stops where visit returns false, and returns whether
+ * it never did. visit must not call back into predict. */
+typedef bool predict_visit(void *ctx, const struct predict_pair *pair);
+bool predict_walk(const struct predict *p, predict_visit *visit, void *ctx);
 
 /* Walks every invariant; returns NULL, or what is broken. For tests and fuzzers. */
 const char *predict_check(const struct predict *p);

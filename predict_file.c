@@ -8,8 +8,8 @@
  *     question: key_len (2) | answered (1) | key; sorted by key, so that none is there twice
  *     trigger:  question (4) | windows (1) | n_pairs (2) | pairs; the least recently asked first,
  *               those with nothing proven before the others
- *     pair:     question (4) | score (2) | seen (1) | windows (1) | n_shown (1) | fingerprints (4
- *               each, at most GRAPH_SHOWN_MAX)
+ *     pair:     question (4) | score (2) | seen (1) | windows (1) | lag_ms (2) | n_shown (1) |
+ *               fingerprints (4 each, at most GRAPH_SHOWN_MAX)
  *
  * A question is told by its place among the questions. */
 #include "predict_graph.h"
@@ -18,13 +18,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VERSION      1
+#define VERSION      2
 #define MAGIC        "dnsdpred"
 #define MAGIC_LEN    8
 #define HEADER_LEN   (MAGIC_LEN + 16 + PREDICT_SEED_LEN)
 #define CHECKSUM_LEN 32
 #define QUESTION_MIN 4 /* shortest records in the file */
-#define PAIR_MIN     9
+#define PAIR_MIN     11
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
@@ -103,6 +103,7 @@ static uint8_t *put_trigger(const struct saving *s, const struct graph_question 
         at = put(at, pair->score, 2);
         at = put(at, pair->seen, 1);
         at = put(at, pair->windows, 1);
+        at = put(at, pair->lag_ms, 2);
         at = put(at, pair->n_shown, 1);
         for (unsigned k = 0; k < n_fingerprints(pair->n_shown); k++)
             at = put(at, pair->shown[k], 4);
@@ -232,6 +233,7 @@ static bool read_pair(struct reader *r, struct graph_pair *pair)
     pair->score = (uint16_t)take_number(r, 2);
     pair->seen = (uint8_t)take_number(r, 1);
     pair->windows = (uint8_t)take_number(r, 1);
+    pair->lag_ms = (uint16_t)take_number(r, 2);
     pair->n_shown = (uint8_t)take_number(r, 1);
     if (pair->n_shown > PREDICT_SHARE_MAX)
         return false;
@@ -337,6 +339,8 @@ static const char *read_header(struct loading *l)
         return "it is not a table of predictions";
     if (version > VERSION)
         return "it was written by a newer version";
+    if (version < VERSION)
+        return "it was written by an older version";
     l->n_questions = take_number(&l->r, 4);
     l->n_triggers = take_number(&l->r, 4);
     l->n_pairs = take_number(&l->r, 4);
@@ -348,8 +352,8 @@ static const char *read_header(struct loading *l)
     if (memcmp(checksum, l->r.bytes + l->r.len, sizeof checksum) != 0)
         return "its checksum is wrong";
     left = l->r.len - l->r.at;
-    if (version != VERSION || l->n_questions > left / QUESTION_MIN ||
-        l->n_triggers > l->n_questions || l->n_pairs > left / PAIR_MIN)
+    if (l->n_questions > left / QUESTION_MIN || l->n_triggers > l->n_questions ||
+        l->n_pairs > left / PAIR_MIN)
         return "it contradicts itself";
     return NULL;
 }

@@ -28,6 +28,7 @@ struct graph_pair {
     uint8_t seen;                    /* windows of the trigger that saw it */
     uint8_t windows;                 /* of those that could tell */
     uint8_t n_shown;                 /* distinct clients, PREDICT_SHARE_MAX standing for more */
+    uint16_t lag_ms; /* predict.c: about the median; PREDICT_LAG_MAX_MS is or more */
 };
 
 struct graph_question {
@@ -43,15 +44,16 @@ struct graph_question {
     uint32_t last_window; /* predict_sequence.c: where its newest window may be */
     uint16_t n_pairs;
     uint16_t pairs_cap;
-    uint16_t top;       /* highest score among the pairs */
-    uint16_t key_len;   /* 1 to PREDICT_KEY_MAX */
-    uint16_t sent_slot; /* predict.c: 1 + where its unused prefetch stands, or 0 */
-    uint8_t windows;    /* it had as a trigger */
-    bool answered;      /* the last answer that came for it was one */
-    bool used_late;     /* and own_until_ms is how long before its landing it was sent */
-    bool awaited;       /* a client's miss of it went upstream and has not landed */
-    bool listed;        /* it stands among the triggers */
-    bool proven;        /* in the list of those with top >= GRAPH_PROVEN */
+    uint16_t top;         /* highest score among the pairs */
+    uint16_t key_len;     /* 1 to PREDICT_KEY_MAX */
+    uint16_t sent_slot;   /* predict.c: 1 + where its unused prefetch stands, or 0 */
+    uint16_t mark_lag_ms; /* predict.c: how long after the closing window's trigger it was asked */
+    uint8_t windows;      /* it had as a trigger */
+    bool answered : 1;    /* the last answer that came for it was one */
+    bool used_late : 1;   /* and own_until_ms is how long before its landing it was sent */
+    bool awaited : 1;     /* a client's miss of it went upstream and has not landed */
+    bool listed : 1;      /* it stands among the triggers */
+    bool proven : 1;      /* in the list of those with top >= GRAPH_PROVEN */
     uint8_t key[];
 };
 
