@@ -205,6 +205,23 @@ START_TEST(overrides_change_on_sighup)
 }
 END_TEST
 
+START_TEST(what_takes_a_restart_is_told_and_nothing_else)
+{
+    unsigned port = free_port(own_address());
+    const char *conf =
+        write_file("dnsd.conf", "forward 192.0.2.1\nlisten %s:%u\n", own_address(), port);
+    struct dnsd *d = dnsd_start("-config %s -listen %s:%u", conf, own_address(), port);
+    dnsd_reload(d);
+    dnsd_await(d, "reloaded");
+    must_lack(read_file(d->log), "restart");
+    write_file("dnsd.conf", "forward 192.0.2.1\ncache-size 1M\nquery-log -\n");
+    dnsd_reload(d);
+    dnsd_await(d, "the new -cache-size takes a restart");
+    dnsd_await(d, "the new -query-log takes a restart");
+    must_lack(read_file(d->log), "-listen takes");
+}
+END_TEST
+
 START_TEST(a_reload_with_a_mistake_keeps_the_old_set)
 {
     struct responder *one = responder_start(answer_one, NULL);
@@ -313,6 +330,7 @@ int main(void)
     tcase_add_test(c, check_config_starts_nothing);
     tcase_add_test(c, version_and_help_are_printed);
     tcase_add_test(c, overrides_change_on_sighup);
+    tcase_add_test(c, what_takes_a_restart_is_told_and_nothing_else);
     tcase_add_test(c, a_reload_with_a_mistake_keeps_the_old_set);
     tcase_add_test(c, a_file_that_is_gone_at_a_reload_keeps_the_old_set);
     tcase_add_test(c, prediction_can_be_turned_on_and_off_by_a_reload);

@@ -156,7 +156,10 @@ START_TEST(what_was_learned_survives_a_restart)
     for (int i = 0; i < TRIES && !fast; i++) {
         struct dnsd *d = dnsd_start(
             "-forward %s -predict-window 1 -predict-file %s", responder_at(server), path);
-        fast = is_one_and_a_bit(visit(d, "tree.example.com"));
+        resolve(d, "warm.example.com", TYPE_A); /* the first question takes valgrind long */
+        uint64_t took_ms = visit(d, "tree.example.com");
+        printf("after a restart: %u ms\n", (unsigned)took_ms);
+        fast = is_one_and_a_bit(took_ms);
         ck_assert_int_eq(dnsd_stop(d), 0);
     }
     ck_assert(fast);
