@@ -62,7 +62,23 @@ UNIT_exchange   = net/exchange net/exchange_udp net/exchange_tcp net/turn net/so
 LINK_tcp        = $(foreach f,malloc calloc realloc,-Wl,--wrap=$(f))
 CHECK_LIBS = -lcheck -lsubunit -lm -lrt -lpthread -lsodium -lzscanner -lev
 
-all: $(BUILD)/dnsd
+# Tools: each program, the modules and the libraries that it links.
+TOOLS = dnssequence slowserver
+TOOL_dnssequence = tools/dnssequence tools/report tools/visit tools/stub tools/tree tools/field \
+                   tools/hostname quantity rrtype addr $(WIRE) net/sockaddr ops/savefile
+LIBS_dnssequence = -lev -ljansson
+TOOL_slowserver = tools/slowserver tools/ttls tools/field tools/hostname quantity addr $(WIRE) \
+                  net/sockaddr ops/savefile
+LIBS_slowserver = -lev
+
+all: $(BUILD)/dnsd $(BUILD)/dnssequence
+
+define TOOL_RULE
+$(BUILD)/$(1): $(TOOL_$(1):%=$(BUILD)/%.o)
+	@$$(say)
+	$$(Q)$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(LIBS_$(1))
+endef
+$(foreach t,$(TOOLS),$(eval $(call TOOL_RULE,$(t))))
 
 $(BUILD)/dnsd: $(DNSD:%=$(BUILD)/%.o)
 	@$(say)
@@ -93,7 +109,7 @@ LINK_replay_query = $(foreach f,malloc calloc,-Wl,--wrap=$(f))
 # System: the real program, real sockets and other people's clients (tests/system/harness.c).
 SYSTEM = predict upstream clients load service config
 # Scripts that look at the tree; each ends with a closing line like Check's.
-SCRIPTS = tests/layers tests/manual
+SCRIPTS = tests/layers tests/manual tests/sequence
 
 define REPLAY_RULE
 $(BUILD)/replay/$(1): $(BUILD)/tests/replay/$(1).o $(BUILD)/tests/replay/world.o \
@@ -124,7 +140,7 @@ PROGRAMS = $(SYSTEM:%=$(BUILD)/system/%) $(REPLAY:%=$(BUILD)/replay/%) $(UNIT:%=
 # All processors, unless the caller said otherwise.
 JOBS = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc)) --no-print-directory
 
-build-tests: $(BUILD)/dnsd $(BUILD)/optlist $(PROGRAMS)
+build-tests: $(BUILD)/dnsd $(BUILD)/optlist $(TOOLS:%=$(BUILD)/%) $(PROGRAMS)
 
 # BUILD tells system tests and scripts where to look. Sanitizers and valgrind are slower than
 # Check's own limit for a test (4 s) allows for.
@@ -170,7 +186,8 @@ lint: $(BUILD)/cppcheck/uthash.h $(BUILD)/cppcheck/utlist.h
 	$(CPPCHECK) $(C_FILES)
 	clang-format --dry-run -Werror $(C_FILES) $(H_FILES)
 	mandoc -T lint -W warning man/*.[1-8]
-	shellcheck -S warning .ci/run packaging/*.sh tests/run tests/layers tests/manual
+	shellcheck -S warning .ci/run packaging/*.sh tests/run tests/layers tests/manual \
+	    tests/sequence tools/demo
 
 format:
 	clang-format -i $(C_FILES) $(H_FILES)
@@ -200,6 +217,13 @@ run:
 	@$(MAKE) $(JOBS) all
 	@packaging/try.sh $(BUILD)/dnsd $(PORT)
 
+# What prediction gains, shown on loopback.
+demo:
+	@packaging/deps.sh run
+	@$(MAKE) $(JOBS) all $(BUILD)/slowserver
+	@BUILD=$(BUILD) tools/demo
+
+BINDIR     ?= $(PREFIX)/bin
 SBINDIR    ?= $(PREFIX)/sbin
 MANDIR     ?= $(PREFIX)/share/man
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
@@ -212,6 +236,7 @@ MAN1 = $(notdir $(wildcard man/*.1))
 # Configuration that is there already stays as it is.
 install: all $(BUILD)/dnsd.bash $(BUILD)/dnsd.service $(BUILD)/dnsd.conf
 	install -D -m 755 $(BUILD)/dnsd $(DESTDIR)$(SBINDIR)/dnsd
+	install -D -m 755 $(BUILD)/dnssequence $(DESTDIR)$(BINDIR)/dnssequence
 	for p in $(MAN8); do install -D -m 644 man/$$p $(DESTDIR)$(MANDIR)/man8/$$p || exit 1; done
 	for p in $(MAN5); do install -D -m 644 man/$$p $(DESTDIR)$(MANDIR)/man5/$$p || exit 1; done
 	for p in $(MAN1); do install -D -m 644 man/$$p $(DESTDIR)$(MANDIR)/man1/$$p || exit 1; done
@@ -225,7 +250,8 @@ install: all $(BUILD)/dnsd.bash $(BUILD)/dnsd.service $(BUILD)/dnsd.conf
 
 # Configuration stays: it may hold work.
 uninstall:
-	rm -f $(DESTDIR)$(SBINDIR)/dnsd $(DESTDIR)$(COMPDIR)/dnsd $(DESTDIR)$(UNITDIR)/dnsd.service \
+	rm -f $(DESTDIR)$(SBINDIR)/dnsd $(DESTDIR)$(BINDIR)/dnssequence \
+	    $(DESTDIR)$(COMPDIR)/dnsd $(DESTDIR)$(UNITDIR)/dnsd.service \
 	    $(DESTDIR)$(PREFIX)/lib/sysusers.d/dnsd.conf \
 	    $(MAN8:%=$(DESTDIR)$(MANDIR)/man8/%) $(MAN5:%=$(DESTDIR)$(MANDIR)/man5/%) \
 	    $(MAN1:%=$(DESTDIR)$(MANDIR)/man1/%)
@@ -247,8 +273,9 @@ deb:
 	@packaging/deb.sh $(BUILD) $(VERSION)
 
 help:
-	@echo 'make                 build $(BUILD)/dnsd'
+	@echo 'make                 build $(BUILD)/dnsd and $(BUILD)/dnssequence'
 	@echo 'make run             install what is missing, build, and try it on 127.0.0.1:$(PORT)'
+	@echo 'make demo            see on loopback what prediction gains'
 	@echo 'make check           install what tests need, build and run all tests'
 	@echo 'make check-san       the same with address and undefined behaviour sanitizers'
 	@echo 'make check-valgrind  the same under valgrind'
@@ -270,6 +297,6 @@ clean:
 	rm -rf $(BUILD)
 
 .PHONY: all man clean build-tests run-tests check check-san check-valgrind lint format deps run \
-        install uninstall deb help FORCE
+        demo install uninstall deb help FORCE
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)
