@@ -104,7 +104,7 @@ $(foreach t,$(UNIT),$(eval $(call UNIT_RULE,$(t))))
 # ---- tests ---------------------------------------------------------------------------------------
 
 # Replay: the whole core on virtual time against a scripted upstream (tests/replay/world.c).
-REPLAY = flight query predict
+REPLAY = flight query predict budget random
 LINK_replay_query = $(foreach f,malloc calloc,-Wl,--wrap=$(f))
 # System: the real program, real sockets and other people's clients (tests/system/harness.c).
 SYSTEM = predict upstream clients load service config
