@@ -2,10 +2,12 @@
  * sockets. Knows a script for each server; never dnsd's insides. */
 #include "peers.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define SLOW_MS   200
@@ -110,6 +112,93 @@ START_TEST(a_reset_stream_is_a_failure_and_not_the_end)
     ck_assert_uint_lt(r.took_ms, GIVEN_UP);
     ck_assert_uint_eq(responder_asked_tcp(server, NULL), 1);
     responder_stop(server);
+}
+END_TEST
+
+static void truncate_after_a_moment(const struct asked *q, void *ctx)
+{
+    uint8_t msg[MESSAGE_MAX];
+    size_t len = reply_start(q, NOERROR, msg);
+    (void)ctx;
+    if (q->tcp) {
+        reply_a(q, 20, 300, RIGHT);
+        return;
+    }
+    msg[2] |= 2; /* TC */
+    reply_send(q, 0, msg, len);
+}
+
+START_TEST(questions_over_tcp_share_a_connection)
+{
+    struct dnsd *d = forward_to(truncate_after_a_moment, NULL);
+    struct question q[30];
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 30; i++)
+            q[i] = ask(d, text("n%d-%d.example.com", round, i), TYPE_A);
+        for (int i = 0; i < 30; i++) {
+            struct reply r = receive(q[i], WAIT_MS);
+            must_be_right(&r);
+        }
+    }
+    ck_assert_uint_eq(responder_asked_tcp(server, NULL), 60);
+    const char *sockets = dnsd_statistic(d, "upstream sockets: ");
+    must_have(sockets, "; 1 connections over TCP, 1 open;");
+    responder_stop(server);
+}
+END_TEST
+
+/* ---- what an attacker would have to guess ------------------------------------------------------
+ */
+
+#define N_GUESSES 200
+
+struct sightings {
+    unsigned port[N_GUESSES];
+    unsigned id[N_GUESSES];
+    unsigned n;
+    unsigned n_upper;
+};
+
+static void look_at(const struct asked *q, void *ctx)
+{
+    struct sightings *s = ctx;
+    if (s->n < N_GUESSES) {
+        s->port[s->n] = ntohs(q->from.sin_port);
+        s->id[s->n++] = (unsigned)q->msg[0] << 8 | q->msg[1];
+    }
+    for (size_t i = 12; i < q->len && q->msg[i] != 0; i++)
+        s->n_upper += isupper(q->msg[i]) != 0;
+    reply_a(q, 0, 300, RIGHT);
+}
+
+static int compare(const void *a, const void *b)
+{
+    unsigned x = *(const unsigned *)a, y = *(const unsigned *)b;
+    return (x > y) - (x < y);
+}
+
+static unsigned n_distinct(unsigned *list, unsigned n)
+{
+    unsigned distinct = n > 0;
+    qsort(list, n, sizeof *list, compare);
+    for (unsigned i = 1; i < n; i++)
+        distinct += list[i] != list[i - 1];
+    return distinct;
+}
+
+START_TEST(ports_ids_and_spelling_differ_from_question_to_question)
+{
+    static struct sightings s;
+    struct dnsd *d = forward_to(look_at, &s);
+    for (int i = 0; i < N_GUESSES; i++) {
+        struct reply r = resolve(d, text("name%d.example.com", i), TYPE_A);
+        must_be_right(&r);
+    }
+    responder_stop(server);
+    ck_assert_uint_eq(s.n, N_GUESSES);
+    ck_assert_uint_ge(n_distinct(s.port, s.n), N_GUESSES * 96 / 100);
+    ck_assert_uint_ge(n_distinct(s.id, s.n), N_GUESSES * 96 / 100);
+    ck_assert_uint_gt(s.n_upper, N_GUESSES * 14 * 4 / 10); /* half of at least 14 letters */
 }
 END_TEST
 
@@ -364,6 +453,43 @@ START_TEST(sigterm_does_not_wait_for_a_silent_server)
 }
 END_TEST
 
+/* Nobody waits for what such a peer may still say. */
+START_TEST(sigterm_does_not_wait_for_idle_connections)
+{
+    struct dnsd *d = forward_to(answer_at_once, NULL);
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(d->port)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    inet_pton(AF_INET, d->address, &to.sin_addr);
+    ck_assert_int_eq(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    ck_assert_int_eq(send(fd, "\0\x20half", 6, 0), 6);
+    ck_assert_uint_eq(resolve(d, "www.example.com", TYPE_A).rcode, NOERROR);
+    uint64_t started_ms = now_ms();
+    ck_assert_int_eq(dnsd_stop(d), 0);
+    ck_assert_uint_lt(now_ms() - started_ms, 1500 + (harness_slow() ? 5000 : 0));
+    close(fd);
+    responder_stop(server);
+}
+END_TEST
+
+START_TEST(a_second_sigterm_ends_the_wait)
+{
+    int code;
+    struct dnsd *d = forward_to(stay_silent, NULL);
+    struct question q = ask(d, "www.example.com", TYPE_A);
+    while (responder_asked(server, NULL) == 0)
+        pause_ms(1);
+    uint64_t started_ms = now_ms();
+    ck_assert_int_eq(kill(d->pid, SIGTERM), 0);
+    dnsd_await_notice(d, "STOPPING=1");
+    ck_assert_int_eq(kill(d->pid, SIGTERM), 0);
+    dnsd_wait_end(d, &code);
+    ck_assert_int_eq(code, 0);
+    ck_assert_uint_lt(now_ms() - started_ms, 1500 + (harness_slow() ? 5000 : 0));
+    ck_assert_uint_eq(receive(q, WAIT_MS).rcode, SERVFAIL);
+    responder_stop(server);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("system/upstream");
@@ -371,6 +497,8 @@ int main(void)
     tcase_add_test(c, twenty_clients_with_one_new_name_make_one_question);
     tcase_add_test(c, a_truncated_reply_makes_one_question_over_tcp_that_is_cached);
     tcase_add_test(c, a_reset_stream_is_a_failure_and_not_the_end);
+    tcase_add_test(c, questions_over_tcp_share_a_connection);
+    tcase_add_test(c, ports_ids_and_spelling_differ_from_question_to_question);
     tcase_add_loop_test(c, a_lie_is_ignored_and_the_right_reply_that_follows_counts, 0, N_LIES);
     tcase_add_test(c, who_guesses_ids_drives_the_question_to_tcp);
     tcase_add_test(c, silence_brings_servfail_in_time_or_what_is_stale);
@@ -379,5 +507,7 @@ int main(void)
     tcase_add_test(c, the_next_server_is_asked_where_one_refuses_or_fails);
     tcase_add_test(c, sigterm_answers_what_is_under_way);
     tcase_add_test(c, sigterm_does_not_wait_for_a_silent_server);
+    tcase_add_test(c, sigterm_does_not_wait_for_idle_connections);
+    tcase_add_test(c, a_second_sigterm_ends_the_wait);
     return harness_run(s);
 }
