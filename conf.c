@@ -254,6 +254,33 @@ static const struct row table[] = {
          .expected = "the name of a file, shorter than 4096 bytes"},
         .kind = PATH,
         .offset = FIELD(predict_file)},
+    {.shown = {.name = "predict-control",
+         .argument = "PERCENT",
+         .fallback = "0%",
+         .group = "Prediction",
+         .help = "bursts left without it, to measure it",
+         .manual = "Leave this share of the clients' bursts of questions, drawn at random, "
+                   "without prefetch, so that what prediction saves can be measured: the "
+                   "statistics compare how long clients wait in both kinds. A burst is what a "
+                   "client asks until it is silent for more than 5 seconds. Learning goes on in "
+                   "all of them. 5% gives up a twentieth of the gain; 50% tells soonest; 100% "
+                   "only learns.",
+         .expected = "a percentage from 0% to 100%, such as 5%"},
+        .kind = PERCENT,
+        .offset = FIELD(predict_control_percent),
+        .max = 100},
+    {.shown = {.name = "predict-dump",
+         .argument = "FILE",
+         .group = "Prediction",
+         .help = "on SIGUSR1, write what was learned",
+         .manual = "On SIGUSR1, write what was learned to FILE as a graph that dot(1) can draw, "
+                   "and beside it, with .tsv behind the name, as a table; see STATISTICS. The "
+                   "files tell what clients ask, as nothing else but -predict-file and "
+                   "-query-log does; their mode is 0600. Once root is given up, their "
+                   "directory must be one in which -user can write.",
+         .expected = "the name of a file, shorter than 4096 bytes"},
+        .kind = PATH,
+        .offset = FIELD(predict_dump)},
 
     {.shown = {.name = "cache-size",
          .argument = "SIZE",
@@ -995,6 +1022,15 @@ static void apply_seed_rules(struct conf_set *s)
         c->predict_budget_percent = 0;
 }
 
+/* Whether the dump, or its table, would replace what was learned. */
+static bool dump_hits_file(const struct conf *c)
+{
+    size_t len = strlen(c->predict_dump);
+
+    return len > 0 && strncmp(c->predict_file, c->predict_dump, len) == 0 &&
+           (c->predict_file[len] == '\0' || strcmp(c->predict_file + len, ".tsv") == 0);
+}
+
 static void check_together(struct reading *r)
 {
     const struct conf *c = &r->set->values;
@@ -1004,6 +1040,10 @@ static void check_together(struct reading *r)
     if (c->min_ttl_s > c->max_ttl_s) {
         value = point_at(r, "min-ttl", option);
         mistake(r, value, "expected no more than max-ttl");
+    }
+    if (dump_hits_file(c)) {
+        value = point_at(r, "predict-dump", option);
+        mistake(r, value, "expected another file than predict-file");
     }
     if (c->predict_cap != 0 && c->predict_score > c->predict_cap) {
         bool by_score = is_set(r->set, "predict-score");

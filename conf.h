@@ -47,6 +47,8 @@ struct conf {
     unsigned predict_share;
     unsigned predict_budget_percent;
     char predict_file[CONF_PATH_MAX];
+    unsigned predict_control_percent;
+    char predict_dump[CONF_PATH_MAX];
 
     /* cache */
     uint64_t cache_size_bytes;

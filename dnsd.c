@@ -8,6 +8,7 @@
 #include "net/tcp.h"
 #include "net/turn.h"
 #include "net/udp.h"
+#include "ops/dump.h"
 #include "ops/log.h"
 #include "ops/privilege.h"
 #include "ops/querylog.h"
@@ -25,6 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <systemd/sd-daemon.h>
 
 enum exit_code { EXIT_OK = 0, EXIT_CONF = 1, EXIT_NET = 2, EXIT_FILE = 3, EXIT_MEMORY = 4 };
@@ -62,7 +64,8 @@ struct dnsd {
     struct tcp *tcp;
     struct resolvconf_watch *watch;
     ev_signal on_hup, on_usr1, on_term, on_int;
-    uint64_t stop_ms; /* when the end may wait no longer; 0: not ending */
+    ev_child on_dumped; /* active while a dump is being written */
+    uint64_t stop_ms;   /* when the end may wait no longer; 0: not ending */
 };
 
 /* ---- configuration -----------------------------------------------------------------------------
@@ -316,6 +319,38 @@ static void save_predictions(const struct dnsd *d)
     free(bytes);
 }
 
+static void dumped(struct ev_loop *loop, ev_child *w, int events)
+{
+    (void)events;
+    ev_child_stop(loop, w);
+    if (WIFEXITED(w->rstatus) && WEXITSTATUS(w->rstatus) == 0)
+        log_info("what prediction has learned was dumped");
+    else if (WIFEXITED(w->rstatus))
+        log_error(
+            "what prediction has learned was not dumped: %s", strerror(WEXITSTATUS(w->rstatus)));
+    else
+        log_error("what prediction has learned was not dumped: the writer was killed");
+}
+
+/* The disk may take its time, so a process of its own writes. */
+static void dump_predictions(struct dnsd *d)
+{
+    const char *path = d->conf->predict_dump;
+    if (path[0] == '\0' || core_predict(d->core) == NULL)
+        return;
+    if (ev_is_active(&d->on_dumped)) {
+        log_warning("%s: not written: the dump before is still under way", path);
+        return;
+    }
+    pid_t pid = dump_start(core_predict(d->core), path);
+    if (pid < 0) {
+        log_error("%s: not written: %s", path, strerror(errno));
+        return;
+    }
+    ev_child_init(&d->on_dumped, dumped, pid, 0);
+    ev_child_start(d->loop, &d->on_dumped);
+}
+
 /* ---- what the core tells -----------------------------------------------------------------------
  */
 
@@ -547,9 +582,10 @@ static void log_stats(struct ev_loop *loop, ev_signal *w, int events)
 {
     (void)loop;
     (void)events;
-    const struct dnsd *d = w->data;
+    struct dnsd *d = w->data;
     struct stats_sources sources = stats_sources(d);
     stats_log(&sources, turn_now_ms(d->turn));
+    dump_predictions(d);
 }
 
 static uint64_t stop_due(void *ctx)

@@ -16,6 +16,7 @@ struct predict_conf prediction_conf(const struct conf *c)
     p.cap = c->predict_cap;
     p.share = c->predict_share;
     p.budget_percent = c->predict_budget_percent;
+    p.control_percent = c->predict_control_percent;
     p.bytes_max = PREDICTION_BYTES;
     return p;
 }

@@ -103,6 +103,31 @@ static void log_servers(const struct servers *servers, uint64_t now_ms)
     }
 }
 
+static double extra_percent(const struct predict_counts *c)
+{
+    double extra = (double)c->unused + (double)c->early;
+    return c->own == 0 ? 0 : 100 * extra / (double)c->own;
+}
+
+static void log_waits(const char *group, const struct predict_waits *w)
+{
+    double mean_ms = w->questions == 0 ? 0 : (double)w->waiting_ms / (double)w->questions;
+    log_info("prediction, %s: %" PRIu64 " questions after the first, in %" PRIu64
+             " bursts; %" PRIu64 " of them waited (%" PRIu64 " %%), %.1f ms a question",
+        group, w->questions, w->bursts, w->waits, percent(w->waits, w->questions), mean_ms);
+}
+
+/* Without a control group there is nothing to compare with. */
+static void log_measured(const struct predict_counts *c)
+{
+    log_waits("bursts with prefetch", &c->waits[PREDICT_TREATED]);
+    if (c->waits[PREDICT_CONTROL].bursts == 0)
+        return;
+    log_waits("control bursts without", &c->waits[PREDICT_CONTROL]);
+    log_info("prediction, measured against the control bursts: %" PRId64 " ms of waiting saved",
+        c->measured_ms);
+}
+
 static void log_predict(const struct predict *predict)
 {
     struct predict_counts c;
@@ -111,6 +136,10 @@ static void log_predict(const struct predict *predict)
              " used in time, %" PRIu64 " used late, %" PRIu64 " unused, %" PRIu64
              " not sent; %" PRIu64 " ms of waiting saved",
         c.prefetches, c.requests, c.used, c.used_late, c.unused, c.shed, c.saved_ms);
+    log_info("prediction costs: %.1f %% more questions upstream than the clients' own %" PRIu64
+             ": %" PRIu64 " unused, %" PRIu64 " where an early copy expired early",
+        extra_percent(&c), c.own, c.unused, c.early);
+    log_measured(&c);
     log_info("prediction knows: %zu dependencies of %zu triggers, %zu windows open, %zu bytes",
         c.pairs, c.triggers, c.windows_open, c.bytes);
 }
@@ -215,6 +244,9 @@ static void put_predict(const struct stats_sources *s, uint64_t now_ms, struct t
         "prefetches %" PRIu64 ", used %" PRIu64 ", late %" PRIu64 ", unused %" PRIu64
         ", saved %" PRIu64 " ms, pairs %zu, bytes %zu",
         c.prefetches, c.used, c.used_late, c.unused, c.saved_ms, c.pairs, c.bytes);
+    put(t, ", extra %.1f %%", extra_percent(&c));
+    if (c.waits[PREDICT_CONTROL].bursts > 0)
+        put(t, ", measured %" PRId64 " ms", c.measured_ms);
 }
 
 static const struct {

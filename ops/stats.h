@@ -38,7 +38,8 @@ void stats_log(const struct stats_sources *s, uint64_t now_ms);
  *     cachesize.bind                 the budget of the cache, in bytes
  *     servers.bind                   per server: address#port, questions sent, of them failed;
  *                                    separated by ", "
- *     predict.bind                   prefetches and what they brought
+ *     predict.bind                   prefetches and what they brought; the share of questions they
+ *                                    added upstream; with a control group what was saved, measured
  *
  * All but predict.bind are as dnsmasq has them, where the cache counts entries and not bytes. */
 const char *stats_chaos(

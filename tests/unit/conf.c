@@ -181,6 +181,8 @@ START_TEST(defaults_are_those_of_the_design)
     ck_assert_int_eq(values->predict_ttl0, CONF_TTL0_HOLD);
     ck_assert_int_eq(values->predict_rules, CONF_RULES_DEFAULT);
     ck_assert_str_eq(values->predict_file, "");
+    ck_assert_uint_eq(values->predict_control_percent, 0);
+    ck_assert_str_eq(values->predict_dump, "");
     ck_assert_uint_eq(values->cache_size_bytes, 64 * 1024 * 1024);
     ck_assert_uint_eq(values->max_ttl_s, 86400);
     ck_assert_uint_eq(values->min_ttl_s, 0);
@@ -234,6 +236,8 @@ static const struct {
     {"predict-ttl0", "strict"},
     {"predict-rules", "seed"},
     {"predict-file", "/var/lib/dnsd/predict"},
+    {"predict-control", "5%"},
+    {"predict-dump", "/var/lib/dnsd/learned.dot"},
     {"cache-size", "1G"},
     {"max-ttl", "2h"},
     {"min-ttl", "5"},
@@ -332,8 +336,9 @@ START_TEST(values_arrive_where_they_belong)
             "-port", "5353", "-listen", "0.0.0.0", "-listen", "::1@54", "-allow", "fd00::/8",
             "-predict-window", "4", "-predict-score", "3", "-predict-confidence", "75",
             "-predict-cap", "9", "-predict-share", "1", "-predict-budget=5%", "-predict-file", "f",
-            "-cache-size", "512K", "-max-ttl", "2h", "-min-ttl", "1m", "-stale-ttl", "1500ms",
-            "-trust-ad", "-user", "dns", "-query-log", "-", "-verbose", "-check-config"),
+            "-predict-control", "6%", "-predict-dump", "g", "-cache-size", "512K", "-max-ttl", "2h",
+            "-min-ttl", "1m", "-stale-ttl", "1500ms", "-trust-ad", "-user", "dns", "-query-log",
+            "-", "-verbose", "-check-config"),
         0);
     ck_assert_int_eq(finish(), 0);
     struct addr quad9 = address("9.9.9.9", 53), six = address("2620:fe::fe@5353", 53);
@@ -361,6 +366,8 @@ START_TEST(values_arrive_where_they_belong)
     ck_assert_uint_eq(values->stale_ttl_ms, 1500);
     ck_assert_str_eq(values->poison, "p.conf");
     ck_assert_str_eq(values->predict_file, "f");
+    ck_assert_uint_eq(values->predict_control_percent, 6);
+    ck_assert_str_eq(values->predict_dump, "g");
     ck_assert_str_eq(values->user, "dns");
     ck_assert_str_eq(values->query_log, "-");
     ck_assert(values->check_config && !values->help && !values->version);
@@ -433,6 +440,7 @@ static const struct {
     {"predict-cap", NULL, "0", "1000", "1001"},
     {"predict-share", "0", "1", "4", "5"},
     {"predict-budget", NULL, "0%", "100%", "101%"},
+    {"predict-control", NULL, "0%", "100%", "101%"},
     {"cache-size", "262143", "256K", "64G", "68719476737"},
     {"max-ttl", "0", "1s", "7d", "604801"},
     {"min-ttl", NULL, "0", "1h", "3601"},
@@ -575,10 +583,11 @@ END_TEST
 START_TEST(texts_that_do_not_fit_are_refused)
 {
     static char path[CONF_PATH_MAX + 16], user[80];
-    static const char *const paths[] = {"poison", "predict-file", "config", "query-log"};
+    static const char *const paths[] = {
+        "poison", "predict-file", "predict-dump", "config", "query-log"};
 
     memset(path, 'p', CONF_PATH_MAX - 1);
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
         char option[40];
         snprintf(option, sizeof(option), "-%s", paths[i]);
         restart();
@@ -1098,6 +1107,24 @@ START_TEST(a_score_that_cannot_be_reached_is_a_mistake)
 }
 END_TEST
 
+START_TEST(a_dump_does_not_replace_what_was_learned)
+{
+    ck_assert_int_eq(READ_ARGS("-predict-file", "x", "-predict-dump", "x"), 0);
+    ck_assert_int_eq(finish(), -1);
+    check_mistake(0, 0, "-predict-dump", "x", "expected another file than predict-file");
+    restart();
+    ck_assert_int_eq(read_text("predict-file /x.tsv\npredict-dump /x\n"), 0);
+    ck_assert_int_eq(finish(), -1);
+    check_mistake(0, 2, "predict-dump", "/x", "expected another file than predict-file");
+    restart();
+    ck_assert_int_eq(READ_ARGS("-predict-file", "x.tsvb", "-predict-dump", "x"), 0);
+    ck_assert_int_eq(finish(), 0);
+    restart();
+    ck_assert_int_eq(READ_ARGS("-predict-file", "x"), 0);
+    ck_assert_int_eq(finish(), 0);
+}
+END_TEST
+
 /* ---- the example, and noise ------------------------------------------------------------------ */
 
 static char *example(size_t *len)
@@ -1365,6 +1392,7 @@ static void add_together(Suite *s)
     tcase_add_test(t, what_was_given_explicitly_outweighs_the_seed_rules);
     tcase_add_test(t, a_min_ttl_above_the_max_ttl_is_a_mistake);
     tcase_add_test(t, a_score_that_cannot_be_reached_is_a_mistake);
+    tcase_add_test(t, a_dump_does_not_replace_what_was_learned);
 
     t = add_case(s, "example and noise");
     tcase_add_test(t, the_example_file_has_no_mistake);

@@ -168,12 +168,22 @@ START_TEST(prediction_fits_into_one_string_whatever_the_figures)
         .used = 3,
         .used_late = 1,
         .unused = 1,
+        .early = 2,
+        .own = 80,
         .saved_ms = 120,
+        .measured_ms = -7,
         .pairs = 6,
         .bytes = 900};
     ck_assert_str_eq(CHAOS("\7predict\4bind"),
-        "prefetches 5, used 3, late 1, unused 1, saved 120 ms, pairs 6, bytes 900");
+        "prefetches 5, used 3, late 1, unused 1, saved 120 ms, pairs 6, bytes 900, extra 3.8 %");
+    predict_figures.waits[PREDICT_CONTROL].bursts = 1;
+    ck_assert_str_eq(CHAOS("\7predict\4bind"),
+        "prefetches 5, used 3, late 1, unused 1, saved 120 ms, pairs 6, bytes 900, extra 3.8 %, "
+        "measured -7 ms");
     memset(&predict_figures, 0xff, sizeof(predict_figures));
+    ck_assert_uint_le(strlen(CHAOS("\7predict\4bind")), STATS_TEXT_MAX);
+    ck_assert_ptr_nonnull(strstr(CHAOS("\7predict\4bind"), "bytes 18446744073709551615"));
+    predict_figures.own = 1;
     ck_assert_uint_le(strlen(CHAOS("\7predict\4bind")), STATS_TEXT_MAX);
     ck_assert_ptr_nonnull(strstr(CHAOS("\7predict\4bind"), "bytes 18446744073709551615"));
 }
@@ -212,11 +222,48 @@ START_TEST(the_log_has_a_line_a_subject)
 }
 END_TEST
 
+START_TEST(prediction_tells_what_it_costs_and_what_it_saves)
+{
+    predict_figures = (struct predict_counts){.prefetches = 50,
+        .requests = 600,
+        .used = 30,
+        .used_late = 10,
+        .unused = 8,
+        .early = 4,
+        .own = 200,
+        .shed = 3,
+        .saved_ms = 1500,
+        .measured_ms = 1260,
+        .waits[PREDICT_TREATED] = {
+            .bursts = 20, .questions = 160, .waits = 40, .waiting_ms = 1300}};
+    stats_log(&sources, 0);
+    ck_assert_ptr_nonnull(strstr(logged, "30 used in time, 10 used late, 8 unused, 3 not sent; "
+                                         "1500 ms of waiting saved\n"));
+    ck_assert_ptr_nonnull(strstr(logged, "costs: 6.0 % more questions upstream than the clients' "
+                                         "own 200: 8 unused, 4 where"));
+    ck_assert_ptr_nonnull(strstr(logged, "bursts with prefetch: 160 questions after the first, in "
+                                         "20 bursts; 40 of them waited (25 %), 8.1 ms a "
+                                         "question\n"));
+    ck_assert_ptr_null(strstr(logged, "control"));
+    predict_figures.waits[PREDICT_CONTROL] =
+        (struct predict_waits){.bursts = 1, .questions = 10, .waits = 6, .waiting_ms = 160};
+    stats_log(&sources, 0);
+    ck_assert_ptr_nonnull(strstr(logged, "control bursts without: 10 questions after the first, in "
+                                         "1 bursts; 6 of them waited (60 %), 16.0 ms a "
+                                         "question\n"));
+    ck_assert_ptr_nonnull(
+        strstr(logged, "measured against the control bursts: 1260 ms of waiting saved\n"));
+}
+END_TEST
+
 START_TEST(no_question_yet_is_no_division_by_zero)
 {
     cache_figures = (struct cache_counts){0};
+    predict_figures = (struct predict_counts){.waits[PREDICT_CONTROL] = {.bursts = 1}};
     stats_log(&sources, 0);
     ck_assert_ptr_nonnull(strstr(logged, "(0 % hits)"));
+    ck_assert_ptr_nonnull(strstr(logged, "costs: 0.0 % more"));
+    ck_assert_ptr_nonnull(strstr(logged, "0.0 ms a question"));
 }
 END_TEST
 
@@ -234,6 +281,7 @@ int main(void)
     tcase_add_test(texts, prediction_fits_into_one_string_whatever_the_figures);
     tcase_add_test(texts, what_does_not_run_has_figures_too);
     tcase_add_test(texts, the_log_has_a_line_a_subject);
+    tcase_add_test(texts, prediction_tells_what_it_costs_and_what_it_saves);
     tcase_add_test(texts, no_question_yet_is_no_division_by_zero);
     suite_add_tcase(suite, texts);
     SRunner *runner = srunner_create(suite);

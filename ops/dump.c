@@ -1,0 +1,174 @@
+/* dump.c: knows how learned dependencies read as text.
+ * Never knows when they are wanted, and never changes them. */
+#include "ops/dump.h"
+
+#include "ops/savefile.h"
+#include "rrtype.h"
+#include "wire.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define CLASS_IN        1
+#define SCORE_UNSURE    1 /* seen once, or about to be forgotten: a dotted line */
+#define LINE_WIDTH_MAX  5
+#define FIRST_OWN_FD    3
+#define EXIT_STATUS_MAX 255
+
+/* A name of \DDD is twice as long in a graph, where a backslash takes another one. */
+static void put_name(FILE *f, const uint8_t *name, size_t len, const char *backslash)
+{
+    char text[WIRE_NAME_TEXT_MAX];
+
+    wire_name_text(name, len, text);
+    for (const char *c = text; *c != '\0'; c++) {
+        if (*c == '\\')
+            fputs(backslash, f);
+        else
+            fputc(*c, f);
+    }
+}
+
+/* Keys that came from a predict-file can be any bytes. */
+static void put_bytes(FILE *f, const uint8_t *bytes, size_t len, const char *backslash)
+{
+    for (size_t i = 0; i < len; i++)
+        fprintf(f, "%s%03u", backslash, (unsigned)bytes[i]);
+}
+
+static void put_question(FILE *f, const uint8_t *key, size_t len, const char *backslash)
+{
+    struct wire_question q;
+    unsigned flags;
+
+    if (wire_key_read(key, len, &q, &flags) < 0) {
+        put_bytes(f, key, len, backslash);
+        return;
+    }
+    put_name(f, q.name, q.name_len, backslash);
+    if (rrtype_name(q.type) != NULL)
+        fprintf(f, " %s", rrtype_name(q.type));
+    else
+        fprintf(f, " TYPE%u", (unsigned)q.type);
+    if (q.class != CLASS_IN)
+        fprintf(f, " CLASS%u", (unsigned)q.class);
+    if ((flags & WIRE_KEY_DO) != 0)
+        fputs(" DO", f);
+    if ((flags & WIRE_KEY_CD) != 0)
+        fputs(" CD", f);
+}
+
+/* ---- the two forms --------------------------------------------------------------------------- */
+
+static bool put_line(void *ctx, const struct predict_pair *pair)
+{
+    FILE *f = ctx;
+
+    put_question(f, pair->trigger, pair->trigger_len, "\\");
+    fputc('\t', f);
+    put_question(f, pair->follower, pair->follower_len, "\\");
+    fprintf(f, "\t%u\t%u\t%u\t%u\t%u\n", pair->score, pair->windows, pair->seen, pair->lag_ms,
+        pair->clients);
+    return ferror(f) == 0;
+}
+
+static void put_table(FILE *f, const struct predict *p)
+{
+    fputs("trigger\tdependency\tscore\twindows\tseen\tlag_ms\tclients\n", f);
+    predict_walk(p, put_line, f);
+}
+
+static bool put_edge(void *ctx, const struct predict_pair *pair)
+{
+    FILE *f = ctx;
+
+    fputs("    \"", f);
+    put_question(f, pair->trigger, pair->trigger_len, "\\\\");
+    fputs("\" -> \"", f);
+    put_question(f, pair->follower, pair->follower_len, "\\\\");
+    fprintf(f, "\" [label=\"%u, %u ms\", penwidth=%u%s];\n", pair->score, pair->lag_ms,
+        pair->score < LINE_WIDTH_MAX ? pair->score : LINE_WIDTH_MAX,
+        pair->score == SCORE_UNSURE ? ", style=dotted" : "");
+    return ferror(f) == 0;
+}
+
+/* An arrow is labelled with score and lag, and the thicker the higher the score. */
+static void put_graph(FILE *f, const struct predict *p)
+{
+    fputs("digraph dnsd {\n    rankdir=LR;\n    node [shape=box];\n", f);
+    predict_walk(p, put_edge, f);
+    fputs("}\n", f);
+}
+
+/* ---- files ----------------------------------------------------------------------------------- */
+
+static int write_one(
+    const struct predict *p, const char *path, void (*put)(FILE *f, const struct predict *p))
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *f = open_memstream(&text, &len);
+    int result = -1, saved = ENOMEM;
+
+    if (f == NULL)
+        return -1;
+    put(f, p);
+    bool whole = ferror(f) == 0;
+    if (fclose(f) == 0 && whole) {
+        result = savefile_write(path, (const uint8_t *)text, len);
+        saved = errno;
+    }
+    free(text);
+    if (result < 0)
+        errno = saved;
+    return result;
+}
+
+int dump_write(const struct predict *p, const char *path)
+{
+    char table[PATH_MAX];
+    int n = snprintf(table, sizeof table, "%s.tsv", path);
+
+    if (n < 0 || (size_t)n >= sizeof table) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    if (write_one(p, table, put_table) < 0)
+        return -1;
+    return write_one(p, path, put_graph);
+}
+
+/* Sockets and the loop's own descriptors are the parent's: a copy that outlives it would keep its
+ * ports taken. */
+static void write_as_child(const struct predict *p, const char *path)
+{
+    int status = 0;
+
+    close_range(FIRST_OWN_FD, UINT_MAX, 0);
+    if (dump_write(p, path) < 0)
+        status = errno > 0 && errno <= EXIT_STATUS_MAX ? errno : EIO;
+    _exit(status);
+}
+
+/* The child keeps all signals blocked: the loop's handlers would write into descriptors that are
+ * no longer what they were. */
+pid_t dump_start(const struct predict *p, const char *path)
+{
+    sigset_t all, before;
+    pid_t pid;
+    int saved;
+
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before);
+    pid = fork();
+    if (pid == 0)
+        write_as_child(p, path);
+    saved = errno;
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    errno = saved;
+    return pid;
+}
