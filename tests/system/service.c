@@ -257,7 +257,7 @@ END_TEST
 START_TEST(the_query_log_can_be_rotated)
 {
     const char *log = path_of("queries"), *old = path_of("queries.1");
-    struct dnsd *d = dnsd_start("-poison %s -query-log %s",
+    struct dnsd *d = dnsd_start_as_root("-poison %s -query-log %s",
         write_file("poison.conf", "a.lan A 192.0.2.1\nb.lan A 192.0.2.1\n"), log);
     resolve(d, "a.lan", TYPE_A);
     ck_assert_int_eq(rename(log, old), 0);
@@ -375,6 +375,23 @@ START_TEST(root_is_given_up_for_good)
 }
 END_TEST
 
+START_TEST(a_file_that_only_root_may_read_stays_as_it_was_at_the_start)
+{
+    if (getuid() != 0) {
+        printf("skipped: this is for root\n");
+        return;
+    }
+    const char *poison = write_file("poison.conf", "a.lan A 192.0.2.1\n");
+    ck_assert_int_eq(chmod(poison, 0600), 0);
+    struct dnsd *d = dnsd_start_as_root("-poison %s", poison);
+    write_file("poison.conf", "a.lan A 192.0.2.2\n");
+    dnsd_reload(d);
+    dnsd_await(d, text("%s: Permission denied", poison));
+    dnsd_await(d, "nothing was changed");
+    ck_assert_str_eq(resolve(d, "a.lan", TYPE_A).address, "192.0.2.1");
+}
+END_TEST
+
 START_TEST(a_user_that_does_not_exist_is_named)
 {
     struct output o = run_dnsd("-forward 192.0.2.1 -user no-such-user -listen %s -port %u",
@@ -401,6 +418,7 @@ int main(void)
     tcase_add_test(c, class_ch_tells_this_machine_about_dnsd);
     tcase_add_test(c, class_ch_tells_others_nothing);
     tcase_add_test(c, root_is_given_up_for_good);
+    tcase_add_test(c, a_file_that_only_root_may_read_stays_as_it_was_at_the_start);
     tcase_add_test(c, a_user_that_does_not_exist_is_named);
     return harness_run(s);
 }
