@@ -78,6 +78,11 @@ REHEARSAL = tools/rehearsal tools/trace tools/capture tools/logline tools/timest
 TOOL_dnsrehearse = tools/dnsrehearse tools/findings tools/grid tools/plot $(REHEARSAL) conf prediction \
                    ops/savefile
 LIBS_dnsrehearse = -ljansson -lpcap -lsodium -lpthread -lm
+REHEARSAL = tools/rehearsal tools/trace tools/capture tools/logline tools/timestamp tools/ttls tools/field \
+            tools/hostname quantity rrtype addr special cache $(PREDICT) $(WIRE)
+TOOL_dnsrehearse = tools/dnsrehearse tools/findings tools/grid tools/plot $(REHEARSAL) conf prediction \
+                   ops/savefile
+LIBS_dnsrehearse = -ljansson -lpcap -lsodium -lpthread -lm
 
 all: $(BUILD)/dnsd $(BUILD)/dnssequence $(BUILD)/dnsrehearse
 
@@ -245,6 +250,7 @@ MAN1 = $(notdir $(wildcard man/*.1))
 install: all $(BUILD)/dnsd.bash $(BUILD)/dnsd.service $(BUILD)/dnsd.conf
 	install -D -m 755 $(BUILD)/dnsd $(DESTDIR)$(SBINDIR)/dnsd
 	install -D -m 755 $(BUILD)/dnssequence $(DESTDIR)$(BINDIR)/dnssequence
+	install -D -m 755 $(BUILD)/dnsrehearse $(DESTDIR)$(BINDIR)/dnsrehearse
 	for p in $(MAN8); do install -D -m 644 man/$$p $(DESTDIR)$(MANDIR)/man8/$$p || exit 1; done
 	for p in $(MAN5); do install -D -m 644 man/$$p $(DESTDIR)$(MANDIR)/man5/$$p || exit 1; done
 	for p in $(MAN1); do install -D -m 644 man/$$p $(DESTDIR)$(MANDIR)/man1/$$p || exit 1; done
@@ -258,7 +264,7 @@ install: all $(BUILD)/dnsd.bash $(BUILD)/dnsd.service $(BUILD)/dnsd.conf
 
 # Configuration stays: it may hold work.
 uninstall:
-	rm -f $(DESTDIR)$(SBINDIR)/dnsd $(DESTDIR)$(BINDIR)/dnssequence \
+	rm -f $(DESTDIR)$(SBINDIR)/dnsd $(DESTDIR)$(BINDIR)/dnssequence $(DESTDIR)$(BINDIR)/dnsrehearse \
 	    $(DESTDIR)$(COMPDIR)/dnsd $(DESTDIR)$(UNITDIR)/dnsd.service \
 	    $(DESTDIR)$(PREFIX)/lib/sysusers.d/dnsd.conf \
 	    $(MAN8:%=$(DESTDIR)$(MANDIR)/man8/%) $(MAN5:%=$(DESTDIR)$(MANDIR)/man5/%) \
@@ -281,7 +287,7 @@ deb:
 	@packaging/deb.sh $(BUILD) $(VERSION)
 
 help:
-	@echo 'make                 build $(BUILD)/dnsd and $(BUILD)/dnssequence'
+	@echo 'make                 build $(BUILD)/dnsd, dnssequence and dnsrehearse'
 	@echo 'make run             install what is missing, build, and try it on 127.0.0.1:$(PORT)'
 	@echo 'make demo            see on loopback what prediction gains'
 	@echo 'make check           install what tests need, build and run all tests'

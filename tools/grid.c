@@ -1,0 +1,140 @@
+/* grid.c: knows which settings to try, and how to compare two.
+ * Never knows what a setting does. */
+#include "tools/grid.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define THREADS_MAX 64
+#define COUNT(a)    (sizeof(a) / sizeof((a)[0]))
+
+static const uint64_t windows_ms[] = {1000, 2000, 4000, 8000, 15000, 30000};
+static const unsigned scores[] = {1, 2, 3};
+static const unsigned confidences[] = {0, 40, 50, 60, 70, 75, 80, 90};
+
+/* What the threads share. */
+struct work {
+    const struct trace *trace;
+    const struct rehearsal_conf *base;
+    rehearsal_progress *progress;
+    void *ctx;
+    struct grid *grid;
+    atomic_size_t next;
+    _Atomic(const char *) why; /* the first failure */
+};
+
+static bool can_reach(const struct rehearsal_conf *base, unsigned score)
+{
+    return base->prediction.cap == 0 || score <= base->prediction.cap;
+}
+
+size_t grid_size(const struct rehearsal_conf *base)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < COUNT(scores); i++)
+        n += can_reach(base, scores[i]);
+    return n * COUNT(windows_ms) * COUNT(confidences);
+}
+
+static void lay_out(const struct rehearsal_conf *base, struct grid *g)
+{
+    g->n = 0;
+    for (size_t w = 0; w < COUNT(windows_ms); w++)
+        for (size_t s = 0; s < COUNT(scores); s++)
+            for (size_t c = 0; c < COUNT(confidences) && can_reach(base, scores[s]); c++)
+                g->points[g->n++] = (struct grid_point){.window_ms = windows_ms[w],
+                    .score = scores[s],
+                    .confidence_percent = confidences[c]};
+}
+
+static const char *try_point(const struct work *w, struct grid_point *p)
+{
+    struct rehearsal_conf conf = *w->base;
+    conf.prediction.window_ms = p->window_ms;
+    conf.prediction.score = p->score;
+    conf.prediction.confidence_percent = p->confidence_percent;
+    const char *why = rehearsal_run(w->trace, &conf, w->progress, w->ctx, &p->result);
+    p->saved = rehearsal_saved(&p->result, conf.rtt_ms);
+    p->extra = rehearsal_extra(&p->result);
+    return why;
+}
+
+static void *work(void *ctx)
+{
+    struct work *w = ctx;
+    size_t i;
+    while (w->why == NULL && (i = atomic_fetch_add(&w->next, 1)) < w->grid->n) {
+        const char *why = try_point(w, &w->grid->points[i]);
+        if (why != NULL)
+            w->why = why;
+    }
+    return NULL;
+}
+
+static size_t n_threads(size_t n_points)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    if (n < 1)
+        n = 1;
+    if (n > THREADS_MAX)
+        n = THREADS_MAX;
+    return (size_t)n < n_points ? (size_t)n : n_points;
+}
+
+const char *grid_run(const struct trace *t, const struct rehearsal_conf *base,
+    rehearsal_progress *progress, void *ctx, struct grid *out)
+{
+    struct work w = {.trace = t, .base = base, .progress = progress, .ctx = ctx, .grid = out};
+    pthread_t threads[THREADS_MAX];
+    size_t started = 0, wanted;
+
+    *out = (struct grid){.best = GRID_NONE};
+    out->points = calloc(grid_size(base) + 1, sizeof *out->points);
+    if (out->points == NULL)
+        return "memory is out";
+    lay_out(base, out);
+    wanted = n_threads(out->n);
+    while (started + 1 < wanted && pthread_create(&threads[started], NULL, work, &w) == 0)
+        started++;
+    work(&w); /* this thread is one of them, and the only one where there can be no other */
+    while (started > 0)
+        pthread_join(threads[--started], NULL);
+    return w.why;
+}
+
+void grid_free(struct grid *g)
+{
+    free(g->points);
+    *g = (struct grid){.best = GRID_NONE};
+}
+
+/* Whether a leaves nothing to be said for b. Of equals, the one that stands first. */
+static bool beats(const struct grid_point *a, const struct grid_point *b)
+{
+    if (a->saved < b->saved || a->extra > b->extra)
+        return false;
+    return a->saved > b->saved || a->extra < b->extra || a < b;
+}
+
+static bool is_beaten(const struct grid *g, const struct grid_point *p)
+{
+    for (size_t i = 0; i < g->n; i++)
+        if (&g->points[i] != p && beats(&g->points[i], p))
+            return true;
+    return false;
+}
+
+void grid_judge(struct grid *g, double extra_max)
+{
+    g->best = GRID_NONE;
+    for (size_t i = 0; i < g->n; i++) {
+        struct grid_point *p = &g->points[i];
+        p->frontier = !is_beaten(g, p);
+        if (!p->frontier || p->extra > extra_max)
+            continue;
+        if (g->best == GRID_NONE || p->saved > g->points[g->best].saved)
+            g->best = i;
+    }
+}
