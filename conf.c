@@ -99,8 +99,9 @@ static const struct row table[] = {
          .group = "Listening",
          .help = "listen at ADDRESS",
          .manual = "Take questions at this address, over UDP and TCP. It is written as a SERVER "
-                   "of -forward is; 0.0.0.0 and :: are all addresses of this machine, and replies "
-                   "leave from the one that was asked. Who gets answers is a matter of -allow.",
+                   "of -forward is; 0.0.0.0 is all IPv4 addresses of this machine and :: all IPv6 "
+                   "addresses, and replies leave from the one that was asked. Who gets answers is "
+                   "a matter of -allow.",
          .expected = "an address to listen at, such as 192.168.1.1, 192.168.1.1:5353 or [::1]:5353",
          .repeatable = true,
          .at_start_only = true},

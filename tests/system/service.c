@@ -141,12 +141,17 @@ START_TEST(ipv6_is_served)
         return;
     }
     server = responder_start(answer, NULL);
-    const char *at[] = {"::1", "::"};
-    for (size_t i = 0; i < 2; i++) {
-        struct dnsd *d = dnsd_start("-forward %s -listen %s", responder_at(server), at[i]);
-        must_have(run("dig @::1 -p %u www.example.com", (unsigned)d->port).text, "192.0.2.1\n");
-        must_have(
-            run("dig @::1 -p %u +tcp www.example.com", (unsigned)d->port).text, "192.0.2.1\n");
+    const char *at[] = {"-listen ::1", "-listen ::", "-listen :: -listen 0.0.0.0"};
+    for (size_t i = 0; i < 3; i++) {
+        struct dnsd *d = dnsd_start("-forward %s %s", responder_at(server), at[i]);
+        const char *port = text("-p %u", (unsigned)d->port);
+        must_have(run("dig @::1 %s www.example.com", port).text, "192.0.2.1\n");
+        must_have(run("dig @::1 %s +tcp www.example.com", port).text, "192.0.2.1\n");
+        struct output o = run("dig @127.0.0.1 %s +tries=1 +time=1 www.example.com", port);
+        if (i == 2)
+            must_have(o.text, "192.0.2.1\n");
+        else
+            must_lack(o.text, "status:"); /* :: is all IPv6 addresses, and no others */
     }
     responder_stop(server);
 }
