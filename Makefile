@@ -78,11 +78,6 @@ REHEARSAL = tools/rehearsal tools/trace tools/capture tools/logline tools/timest
 TOOL_dnsrehearse = tools/dnsrehearse tools/findings tools/grid tools/plot $(REHEARSAL) conf prediction \
                    ops/savefile
 LIBS_dnsrehearse = -ljansson -lpcap -lsodium -lpthread -lm
-REHEARSAL = tools/rehearsal tools/trace tools/capture tools/logline tools/timestamp tools/ttls tools/field \
-            tools/hostname quantity rrtype addr special cache $(PREDICT) $(WIRE)
-TOOL_dnsrehearse = tools/dnsrehearse tools/findings tools/grid tools/plot $(REHEARSAL) conf prediction \
-                   ops/savefile
-LIBS_dnsrehearse = -ljansson -lpcap -lsodium -lpthread -lm
 
 all: $(BUILD)/dnsd $(BUILD)/dnssequence $(BUILD)/dnsrehearse
 
