@@ -274,7 +274,7 @@ void predict_landed(struct predict *p, const uint8_t *key, size_t key_len, bool 
     q->awaited = false;
     if (q->used_late) {
         fresh_ms = ok ? fresh_for_ms(p, q) : 0;
-        q->own_until_ms = fresh_ms > 0 ? p->now_ms + q->own_until_ms + fresh_ms : 0;
+        q->own_until_ms = p->now_ms + q->own_until_ms + fresh_ms;
         q->used_late = false;
     }
     was_sent = q->sent_slot > 0;
@@ -332,7 +332,9 @@ static bool use_sent(struct predict *p, struct graph_question *q, bool answered,
         return true;
     p->counts.saved_ms += (sent.landed ? sent.landed_ms : p->now_ms) - sent.sent_ms;
     q->used_late = !sent.landed;
-    q->own_until_ms = sent.landed ? p->now_ms + sent.fresh_ms : p->now_ms - sent.sent_ms;
+    /* Alone, its answer would be a round trip away: until then others would have joined it. */
+    q->own_until_ms = sent.landed ? p->now_ms + (sent.landed_ms - sent.sent_ms) + sent.fresh_ms
+                                  : p->now_ms - sent.sent_ms;
     return true;
 }
 
@@ -763,13 +765,13 @@ bool predict_walk(const struct predict *p, predict_visit *visit, void *ctx)
     for (int proven = 1; proven >= 0; proven--) {
         const struct graph_question *oldest = p->graph.triggers[proven], *q = oldest;
 
-        while (q != NULL) {
+        if (oldest == NULL)
+            continue;
+        do {
             q = q->prev; /* the newest is before the oldest */
             if (!walk_trigger(p, q, visit, ctx))
                 return false;
-            if (q == oldest)
-                break;
-        }
+        } while (q != oldest);
     }
     return true;
 }
