@@ -396,6 +396,41 @@ static void show_habit(const struct habit *h)
     }
 }
 
+/* A prefetch lands a round trip before the client's own answer would have, and expires as much
+ * earlier. Who asks in between would have joined the one or been served by the other. */
+START_TEST(what_a_prefetch_moves_ahead_is_paid_for)
+{
+    static const struct {
+        uint32_t ttl_s, first_ms, second_ms;
+    } ways[] = {
+        {0, 400, 500},  /* landed at 300 for the first, whose own would land at 700 */
+        {0, 100, 350},  /* joined by the first, whose own would land at 400 */
+        {1, 400, 1600}, /* fresh until 1300, the first one's own until 1700 */
+        {1, 1200, 1450},
+        {1, 100, 1350},
+    };
+    for (unsigned i = 0; i < sizeof ways / sizeof *ways; i++) {
+        struct habit h = {
+            .steps = {{.wait_ms = 20000, .client = 1, .name = 0, .every = 1},
+                {.wait_ms = ways[i].first_ms, .client = 1, .name = 1, .every = 1},
+                {.wait_ms = ways[i].second_ms - ways[i].first_ms,
+                    .client = 2,
+                    .name = 1,
+                    .every = 1}},
+            .n_steps = 3,
+            .ttl_s = {0, ways[i].ttl_s},
+            .rtt_ms = 300,
+            .window_ms = 2000,
+            .once_ms = 2000,
+            .share = 2,
+        };
+        struct verdict v = judge(&h);
+        holds(&v, 0, i);
+        ck_assert_msg(v.extra < 0.15, "way %u costs %.3f", i, v.extra);
+    }
+}
+END_TEST
+
 /* Climbs from a random habit; where nothing gets worse for a while, from another one. */
 static void search(uint64_t seed, unsigned n)
 {
@@ -449,6 +484,7 @@ int main(void)
     tcase_add_test(junk, junk_of_clients_in_league_is_paid_from_the_budget);
     suite_add_tcase(s, junk);
     TCase *habits = tcase_create("habits");
+    tcase_add_test(habits, what_a_prefetch_moves_ahead_is_paid_for);
     tcase_add_loop_test(habits, no_habit_costs_more_than_a_quarter, 1, 5);
     suite_add_tcase(s, habits);
     SRunner *r = srunner_create(s);

@@ -1108,7 +1108,7 @@ START_TEST(a_prefetch_in_time_gives_its_token_back)
 END_TEST
 
 /* One token is left when a brings b, whose copy is fresh from 20040 to 21040 and used at 20900:
- * its client's own copy would live until 21900. That leaves 1.1 tokens. */
+ * its client's own copy would land at 20940 and live until 21940. That leaves 1.1 tokens. */
 static void use_b_ahead(struct stage *s)
 {
     struct predict_conf c = plain();
@@ -1132,12 +1132,12 @@ START_TEST(what_expired_early_since_it_was_fetched_ahead_costs_a_token)
     struct stage s;
 
     use_b_ahead(&s);
-    ask(&s, 1, "b", 21899);
-    ck_assert_uint_eq(n_brought(&s, "a", 21899), 0);
+    ask(&s, 1, "b", 21939);
+    ck_assert_uint_eq(n_brought(&s, "a", 21939), 0);
     stage_close(&s);
     use_b_ahead(&s);
-    ask(&s, 1, "b", 21900);
-    ck_assert_uint_eq(n_brought(&s, "a", 21900), 1);
+    ask(&s, 1, "b", 21940);
+    ck_assert_uint_eq(n_brought(&s, "a", 21940), 1);
     stage_close(&s);
 }
 END_TEST
