@@ -189,12 +189,12 @@ CPPCHECK = cppcheck -q -j $(shell nproc) --std=c11 --error-exitcode=1 --inline-s
            --suppress='*:$(BUILD)/cppcheck/*'
 lint: $(BUILD)/cppcheck/uthash.h $(BUILD)/cppcheck/utlist.h
 	@packaging/deps.sh lint
-	@$(MAKE) $(JOBS) BUILD=$(BUILD)/lint-gcc CC=gcc WERROR=-Werror build-tests
-	@$(MAKE) $(JOBS) BUILD=$(BUILD)/lint-clang CC=clang WERROR=-Werror build-tests
+	@$(MAKE) $(JOBS) BUILD=$(BUILD)/lint-gcc CC=gcc WERROR=-Werror build-tests build-bench
+	@$(MAKE) $(JOBS) BUILD=$(BUILD)/lint-clang CC=clang WERROR=-Werror build-tests build-bench
 	$(CPPCHECK) $(C_FILES)
 	clang-format --dry-run -Werror $(C_FILES) $(H_FILES)
 	mandoc -T lint -W warning man/*.[1-8]
-	shellcheck -S warning .ci/run packaging/*.sh tests/run tests/layers tests/manual \
+	shellcheck -S warning .ci/run packaging/*.sh bench/run bench/check-cost bench/*.sh tests/run tests/layers tests/manual \
 	    tests/sequence tools/demo
 
 format:
@@ -212,6 +212,10 @@ man: $(BUILD)/optlist
 	$(BUILD)/optlist mdoc > $(BUILD)/options.mdoc
 	sed -i -e '/^\.\\" BEGIN options/r $(BUILD)/options.mdoc' \
 	    -e '/^\.\\" BEGIN options/,/^\.\\" END options/{/BEGIN options\|END options/!d;}' man/dnsd.8
+
+# ---- measuring -----------------------------------------------------------------------------------
+
+include bench/bench.mk
 
 # ---- running and installing ----------------------------------------------------------------------
 
@@ -289,6 +293,8 @@ help:
 	@echo 'make check-san       the same with address and undefined behaviour sanitizers'
 	@echo 'make check-valgrind  the same under valgrind'
 	@echo 'make unit/NAME       one test program; also replay/NAME, system/NAME'
+	@echo 'make check-cost      instructions a question, against the recorded figures'
+	@echo 'make bench           against its peers; also bench-quick, bench-growth, bench-eviction'
 	@echo 'make lint            two compilers, cppcheck, clang-format, mandoc, shellcheck'
 	@echo 'make format          clang-format on all C files'
 	@echo 'make man             the list of options in man/dnsd.8, from conf.c'

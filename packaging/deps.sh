@@ -1,7 +1,7 @@
 #!/bin/sh
 # packaging/deps.sh: the Debian packages that the parts of this tree need, in one place.
 #
-#   packaging/deps.sh run|check|valgrind|lint|deb...
+#   packaging/deps.sh run|check|valgrind|lint|deb|cost|bench...
 #
 # Installs what is missing, and says so before it does it. Not a Debian: says what is needed.
 set -eu
@@ -16,6 +16,11 @@ packages_for() {
     valgrind) echo valgrind ;;
     lint) echo clang clang-format cppcheck mandoc shellcheck ;;
     deb) echo debhelper dpkg-dev lintian ;;
+    # callgrind counts instructions.
+    cost) echo check valgrind ;;
+    # A server to forward to, what asks, and the peers to be measured against.
+    bench) echo nsd dnsperf procps util-linux unbound dnsmasq-base bind9 knot-resolver \
+        pdns-recursor dnsdist smartdns ;;
     *) return 1 ;;
     esac
 }
@@ -24,21 +29,31 @@ is_installed() {
     [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
-# Debian starts a server as soon as it is installed. The tests want nsd's program, not a server on
-# port 53 of this machine.
-keep_nsd_from_starting() {
-    unit=/etc/systemd/system/nsd.service
-    if [ -e $unit ] || [ -L $unit ]; then
-        return
-    fi
-    echo "deps: masking nsd.service, so that installing nsd starts no server here;" \
-        "'systemctl unmask nsd' undoes it"
-    $sudo mkdir -p /etc/systemd/system
-    $sudo ln -s /dev/null $unit
+# The services that come with a package.
+units_of() {
+    case $1 in
+    nsd | unbound | pdns-recursor | dnsdist | smartdns) echo "$1.service" ;;
+    bind9) echo named.service ;;
+    knot-resolver) echo kresd@.service ;;
+    esac
+}
+
+# Debian starts a server as soon as it is installed. The tests and the bench want the programs, not
+# servers on port 53 of this machine.
+keep_from_starting() {
+    for unit in $(units_of "$1"); do
+        if [ -e "/etc/systemd/system/$unit" ] || [ -L "/etc/systemd/system/$unit" ]; then
+            continue
+        fi
+        echo "deps: masking $unit, so that installing $1 starts no server here;" \
+            "'systemctl unmask $unit' undoes it"
+        $sudo mkdir -p /etc/systemd/system
+        $sudo ln -s /dev/null "/etc/systemd/system/$unit"
+    done
 }
 
 if [ $# -eq 0 ]; then
-    echo "usage: packaging/deps.sh run|check|valgrind|lint|deb..." >&2
+    echo "usage: packaging/deps.sh run|check|valgrind|lint|deb|cost|bench..." >&2
     exit 2
 fi
 
@@ -71,7 +86,9 @@ fi
 echo "deps: missing:$missing"
 echo "deps: running: ${sudo:+sudo }apt-get update, and" \
     "${sudo:+sudo }apt-get install --no-install-recommends$missing"
-case " $missing " in *" nsd "*) keep_nsd_from_starting ;; esac
+for package in $missing; do
+    keep_from_starting "$package"
+done
 # Without the network the packages may still be at hand.
 $sudo apt-get -qq update || echo "deps: apt-get update failed; trying with the lists of before"
 # shellcheck disable=SC2086 # a list of words

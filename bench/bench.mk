@@ -1,0 +1,48 @@
+# bench/bench.mk: programs and targets of bench/; included by the Makefile.
+
+BENCH = floor firstanswer cost
+BENCH_floor       = bench/floor
+BENCH_firstanswer = bench/firstanswer
+BENCH_cost        = bench/cost $(PURE)
+
+define BENCH_RULE
+$(BUILD)/bench/$(1): $(BENCH_$(1):%=$(BUILD)/%.o)
+	@mkdir -p $$(@D)
+	@$$(say)
+	$$(Q)$$(CC) $$(LDFLAGS) -o $$@ $$^ -lsodium -lzscanner
+endef
+$(foreach b,$(BENCH),$(eval $(call BENCH_RULE,$(b))))
+
+BENCH_PROGRAMS = $(BENCH:%=$(BUILD)/bench/%)
+build-bench: $(BUILD)/dnsd $(BENCH_PROGRAMS)
+
+# dnsd against its peers and the floor; some ten minutes for each three rounds (bench/README.md).
+bench:
+	@packaging/deps.sh bench
+	@$(MAKE) $(JOBS) build-bench
+	@BUILD=$(BUILD) bench/run
+
+# dnsd, the floor and one peer, in under a minute.
+bench-quick:
+	@packaging/deps.sh bench
+	@$(MAKE) $(JOBS) build-bench
+	@BUILD=$(BUILD) bench/run quick
+
+# How cost grows with names, clients, connections and pairs.
+bench-growth:
+	@packaging/deps.sh bench
+	@$(MAKE) $(JOBS) build-bench
+	@BUILD=$(BUILD) bench/growth
+
+# Hit ratios of cache.c against LRU and FIFO.
+TRACES = ../shared/traces
+bench-eviction: $(BUILD)/bench/eviction
+	$(BUILD)/bench/eviction $(wildcard $(TRACES)/pages.tsv $(TRACES)/manysites.tsv)
+
+# Instructions a question, against the recorded figures; fails where one is 5 % above.
+check-cost:
+	@packaging/deps.sh cost
+	@$(MAKE) $(JOBS) $(BUILD)/bench/cost
+	@CC='$(CC)' BUILD=$(BUILD) bench/check-cost
+
+.PHONY: build-bench bench bench-quick bench-growth bench-eviction check-cost

@@ -1,0 +1,166 @@
+# report.awk: single figures to medians with spread, as Markdown or JSON.
+# Knows rounds, servers and measures; never how they came about.
+#
+#   awk -f report.awk -v form=markdown|json MACHINE VERSIONS FAILED RESULTS
+#
+# The files hold fields that are separated by tabs: key, value; server, version; server, what failed;
+# round, server, measure, value.
+BEGIN { FS = OFS = "\t" }
+
+FILENAME == ARGV[1] { machine[++n_machine] = $1; machine_value[n_machine] = $2; next }
+FILENAME == ARGV[2] { server[++n_servers] = $1; version[$1] = $2; next }
+FILENAME == ARGV[3] { failed[++n_failed] = $1; why[n_failed] = $2; next }
+{
+    at = $2 SUBSEP $3
+    if (!(at in n)) { order[++n_order] = $2 "\t" $3 }
+    value[at, ++n[at]] = $4
+    round_value[$1, $2, $3] = $4
+    if ($1 > n_rounds) n_rounds = $1
+}
+
+# Sorts list[1..len].
+function sort(list, len,    i, j, v) {
+    for (i = 2; i <= len; i++) {
+        v = list[i]
+        for (j = i - 1; j >= 1 && list[j] > v; j--) list[j + 1] = list[j]
+        list[j + 1] = v
+    }
+}
+
+# Sets median, low and high of list[1..len].
+function spread(list, len) {
+    sort(list, len)
+    low = list[1]
+    high = list[len]
+    median = len % 2 ? list[(len + 1) / 2] : (list[len / 2] + list[len / 2 + 1]) / 2
+}
+
+function collect(s, m, list,    i, at) {
+    at = s SUBSEP m
+    for (i = 1; i <= n[at]; i++) list[i] = value[at, i] + 0
+    return n[at] + 0
+}
+
+# "median (low-high)", or "-" where nothing was measured.
+function cell(s, m, form,    list, len) {
+    len = collect(s, m, list)
+    if (len == 0) return "-"
+    spread(list, len)
+    if (len == 1) return sprintf(form, median)
+    return sprintf(form " (" form "-" form ")", median, low, high)
+}
+
+# The ratio to another server, taken in each round, then the median of that.
+function ratio(s, m, to,    list, len, r) {
+    len = 0
+    for (r = 1; r <= n_rounds; r++)
+        if (((r, s, m) in round_value) && round_value[r, to, m] + 0 > 0)
+            list[++len] = round_value[r, s, m] / round_value[r, to, m]
+    if (len == 0) return "-"
+    spread(list, len)
+    return len == 1 ? sprintf("%.2f", median) : sprintf("%.2f (%.2f-%.2f)", median, low, high)
+}
+
+function sum(s, m,    list, len, i, total) {
+    len = collect(s, m, list)
+    if (len == 0) return "-"
+    for (i = 1; i <= len; i++) total += list[i]
+    return total + 0
+}
+
+function has(s, m) { return (s SUBSEP m) in n }
+
+function markdown(    i, s) {
+    print "## The machine\n"
+    for (i = 1; i <= n_machine; i++) print "* " machine[i] ": " machine_value[i]
+    print "* rounds: " n_rounds "; figures are medians, with the lowest and the highest of the rounds"
+    print "\n## The servers\n"
+    for (i = 1; i <= n_servers; i++) print "* " server[i] ": " version[server[i]]
+    for (i = 1; i <= n_failed; i++) print "* **" failed[i] ": " why[i] "**"
+
+    print "\n## Cached, UDP\n"
+    print "| server | CPU us a query | x floor | queries/s, 100 outstanding | of a core % | lost" \
+        " | p50, p99 us at half load | queries/s, 1 outstanding | CPU us |"
+    print "|---|---|---|---|---|---|---|---|---|"
+    for (i = 1; i <= n_servers; i++) {
+        s = server[i]
+        if (!has(s, "cached_us")) continue
+        print "| " s " | " cell(s, "cached_us", "%.2f") " | " ratio(s, "cached_us", "floor") " | " \
+            cell(s, "cached_qps", "%.0f") " | " cell(s, "cached_busy", "%.0f") " | " \
+            sum(s, "cached_lost") " | " cell(s, "half_p50_us", "%.0f") ", " \
+            cell(s, "half_p99_us", "%.0f") " | " cell(s, "single_qps", "%.0f") " | " \
+            cell(s, "single_us", "%.2f") " |"
+    }
+
+    print "\n## Forwarded, UDP, every name once\n"
+    print "| server | CPU us a query | x dnsdist | queries/s | of a core % | lost |"
+    print "|---|---|---|---|---|---|"
+    for (i = 1; i <= n_servers; i++) {
+        s = server[i]
+        if (!has(s, "forwarded_us")) continue
+        print "| " s " | " cell(s, "forwarded_us", "%.2f") " | " \
+            ratio(s, "forwarded_us", "dnsdist") " | " cell(s, "forwarded_qps", "%.0f") " | " \
+            cell(s, "forwarded_busy", "%.0f") " | " sum(s, "forwarded_lost") " |"
+    }
+
+    print "\n## Cached, TCP, 16 connections, pipelined\n"
+    print "| server | CPU us a query | x named | queries/s | of a core % | lost |"
+    print "|---|---|---|---|---|---|"
+    for (i = 1; i <= n_servers; i++) {
+        s = server[i]
+        if (!has(s, "tcp_us")) continue
+        print "| " s " | " cell(s, "tcp_us", "%.2f") " | " ratio(s, "tcp_us", "named") " | " \
+            cell(s, "tcp_qps", "%.0f") " | " cell(s, "tcp_busy", "%.0f") " | " \
+            sum(s, "tcp_lost") " |"
+    }
+
+    print "\n## Memory, start, reload\n"
+    print "| server | bytes an entry | entries | start to first answer, ms | lost in reloads |"
+    print "|---|---|---|---|---|"
+    for (i = 1; i <= n_servers; i++) {
+        s = server[i]
+        if (!has(s, "start_ms") && !has(s, "memory_bytes")) continue
+        print "| " s " | " cell(s, "memory_bytes", "%.0f") " | " cell(s, "memory_entries", "%.0f") \
+            " | " cell(s, "start_ms", "%.1f") " | " sum(s, "reload_lost") " |"
+    }
+    if (has("dnsd-predict", "cached_us"))
+        print "\nCost of prediction on the cached path: x dnsd " \
+            ratio("dnsd-predict", "cached_us", "dnsd") " at full load, " \
+            ratio("dnsd-predict", "half_us", "dnsd") " at half load."
+}
+
+function quoted(s) {
+    gsub(/\\/, "\\\\", s)
+    gsub(/"/, "\\\"", s)
+    return "\"" s "\""
+}
+
+function json(    i, j, parts, at, list, len) {
+    print "{\n  \"machine\": {"
+    for (i = 1; i <= n_machine; i++)
+        print "    " quoted(machine[i]) ": " quoted(machine_value[i]) (i < n_machine ? "," : "")
+    print "  },\n  \"versions\": {"
+    for (i = 1; i <= n_servers; i++)
+        print "    " quoted(server[i]) ": " quoted(version[server[i]]) (i < n_servers ? "," : "")
+    print "  },\n  \"failed\": {"
+    for (i = 1; i <= n_failed; i++)
+        print "    " quoted(failed[i]) ": " quoted(why[i]) (i < n_failed ? "," : "")
+    print "  },\n  \"results\": ["
+    for (i = 1; i <= n_order; i++) {
+        split(order[i], parts, "\t")
+        at = parts[1] SUBSEP parts[2]
+        len = collect(parts[1], parts[2], list)
+        printf "    {\"server\": %s, \"measure\": %s, \"rounds\": [", quoted(parts[1]), \
+            quoted(parts[2])
+        for (j = 1; j <= len; j++) printf "%s%s", value[at, j], j < len ? ", " : ""
+        spread(list, len)
+        printf "], \"median\": %s, \"low\": %s, \"high\": %s}%s\n", median, low, high, \
+            i < n_order ? "," : ""
+    }
+    print "  ]\n}"
+}
+
+END {
+    if (form == "json") json()
+    else markdown()
+}
