@@ -33,6 +33,7 @@
 #define DNSDS_MAX    16
 #define TRIES        8 /* for a port that was free a moment ago */
 #define SHOWN_MAX    20000
+#define SANITIZER    "exitcode=99" /* none of dnsd's own */
 #define MESSAGE_MAX  3000
 
 static char root[PATH_CAP]; /* of this program */
@@ -498,9 +499,9 @@ struct dnsd *dnsd_start_as_root(const char *format, ...)
     va_start(args, format);
     const char *options = vtext(format, args);
     va_end(args);
-    setenv("ASAN_OPTIONS", "detect_leaks=0", 1);
+    setenv("ASAN_OPTIONS", SANITIZER ":detect_leaks=0", 1);
     struct dnsd *d = dnsd_create(options, false);
-    unsetenv("ASAN_OPTIONS");
+    setenv("ASAN_OPTIONS", SANITIZER, 1);
     return d;
 }
 
@@ -630,6 +631,8 @@ static void setup(void)
     snprintf(dir, sizeof dir, "%.4000s/%d", root, (int)getpid());
     ck_assert_int_eq(mkdir(dir, 0755), 0);
     setenv("TMPDIR", dir, 1); /* valgrind's files */
+    setenv("ASAN_OPTIONS", SANITIZER, 1);
+    setenv("UBSAN_OPTIONS", SANITIZER, 1);
     if (getuid() == 0)
         ck_assert_int_eq(chown(dir, user_id, group_id), 0);
 }
