@@ -370,7 +370,7 @@ static int put_body(const struct wire_reply *r, const struct wire_packed *p, uin
             return -1;
         uint32_t ttl_s = wire_get_u32(out + at);
         if (fixed)
-            ttl_s = ttl_s < r->fixed_ttl_s ? ttl_s : r->fixed_ttl_s;
+            ttl_s = r->fixed_ttl_s;
         else
             ttl_s = ttl_s > r->age_s ? ttl_s - r->age_s : 0;
         wire_set_u32(out + at, ttl_s);

@@ -311,8 +311,8 @@ struct wire_reply {
     const uint8_t *packed;          /* answer, or NULL for a reply without records */
     size_t packed_len;
     uint32_t age_s;        /* taken off every TTL, down to 0 */
-    uint32_t fixed_ttl_s;  /* WIRE_TTL_AS_IS; else every TTL is at most this, and age_s is not
-                              taken off (stale: 30, RFC 8767 4) */
+    uint32_t fixed_ttl_s;  /* WIRE_TTL_AS_IS, or every TTL goes out as this (stale: 30,
+                              RFC 8767 4) */
     bool truncate;         /* TC=1 and no records whatever the size */
     enum wire_ede ede;     /* added where the client has EDNS and there is room */
     uint16_t keepalive_ds; /* edns-tcp-keepalive in 100 ms, 0 for none */

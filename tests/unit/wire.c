@@ -1671,8 +1671,8 @@ START_TEST(ttls_age_down_to_nothing)
         {20, WIRE_TTL_AS_IS, 280, 0},
         {21, WIRE_TTL_AS_IS, 279, 0},
         {UINT32_MAX, WIRE_TTL_AS_IS, 0, 0},
-        {0, 30, 30, 20},
-        {5000, 30, 30, 20}, /* stale: age means nothing any more */
+        {0, 30, 30, 30},
+        {5000, 30, 30, 30}, /* stale: age means nothing any more */
         {0, 0, 0, 0},
     };
     pack_two_addresses();
