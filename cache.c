@@ -145,8 +145,7 @@ struct cache {
 
 _Static_assert(CACHE_SEED_LEN == crypto_shorthash_KEYBYTES, "the seed is the hash's key");
 
-/* ---- hash and records -------------------------------------------------------------------------
- */
+/* ---- hash and records ------------------------------------------------------------------------ */
 
 static uint64_t hash_key(const struct cache *c, const uint8_t *key, size_t key_len)
 {
@@ -235,8 +234,7 @@ static void fill_view(
     view->held = found == CACHE_STALE && now_ms < view->expires_ms + r->held_ms;
 }
 
-/* ---- index ------------------------------------------------------------------------------------
- */
+/* ---- index ----------------------------------------------------------------------------------- */
 
 static uint32_t home_of(const struct cache *c, uint32_t tag)
 {
@@ -381,8 +379,7 @@ static void index_grow(struct cache *c)
     c->lines_before = c->lines;
 }
 
-/* ---- rings ------------------------------------------------------------------------------------
- */
+/* ---- rings ----------------------------------------------------------------------------------- */
 
 static void ring_reset(struct ring *ring, uint32_t start, uint32_t end)
 {
@@ -429,8 +426,7 @@ static size_t ring_used(const struct ring *ring)
     return ring->head - ring->tail;
 }
 
-/* ---- eviction ---------------------------------------------------------------------------------
- */
+/* ---- eviction -------------------------------------------------------------------------------- */
 
 static uint16_t *ghost_place(const struct cache *c, uint64_t hash)
 {
@@ -630,8 +626,7 @@ static void free_a_slot(struct cache *c, uint32_t tag, uint64_t now_ms, uint32_t
     drop_slot(c, at);
 }
 
-/* ---- the contract -----------------------------------------------------------------------------
- */
+/* ---- the contract ---------------------------------------------------------------------------- */
 
 /* Divides the region. Rings come last: they take what is left. */
 static void lay_out(struct cache *c)
@@ -831,8 +826,7 @@ void cache_count(const struct cache *c, struct cache_counts *out)
     };
 }
 
-/* ---- invariants -------------------------------------------------------------------------------
- */
+/* ---- invariants ------------------------------------------------------------------------------ */
 
 static const char *check_index(const struct cache *c)
 {

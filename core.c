@@ -27,8 +27,7 @@ struct core {
     size_t n_arrivals;
 };
 
-/* ---- prediction --------------------------------------------------------------------------------
- */
+/* ---- prediction ------------------------------------------------------------------------------ */
 
 static enum predict_copy own_copy(void *ctx, const uint8_t *key, size_t key_len, uint64_t now_ms)
 {
@@ -120,8 +119,7 @@ static int set_prediction(struct core *c, const struct core_conf *conf)
     return conf->predict && c->predict == NULL ? -1 : 0;
 }
 
-/* ---- life --------------------------------------------------------------------------------------
- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static void tell_ended(void *ctx, const struct query_end *e)
 {
@@ -208,8 +206,7 @@ int core_reconfigure(struct core *c, const struct core_conf *conf)
     return set_prediction(c, conf);
 }
 
-/* ---- turns -------------------------------------------------------------------------------------
- */
+/* ---- turns ----------------------------------------------------------------------------------- */
 
 void core_begin(struct core *c, uint64_t now_ms)
 {
@@ -236,8 +233,7 @@ void core_tick(struct core *c, uint64_t now_ms)
         predict_tick(c->predict, now_ms);
 }
 
-/* ---- looking inside ----------------------------------------------------------------------------
- */
+/* ---- looking inside -------------------------------------------------------------------------- */
 
 struct query_desk *core_desk(const struct core *c)
 {

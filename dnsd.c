@@ -68,8 +68,7 @@ struct dnsd {
     uint64_t stop_ms;   /* when the end may wait no longer; 0: not ending */
 };
 
-/* ---- configuration -----------------------------------------------------------------------------
- */
+/* ---- configuration --------------------------------------------------------------------------- */
 
 /* Which file a mistake is in; NULL for the command line. */
 struct origin {
@@ -173,8 +172,7 @@ static int read_poison(
     return *out != NULL ? 0 : -1;
 }
 
-/* ---- settings, as each module wants them -------------------------------------------------------
- */
+/* ---- settings, as each module wants them ----------------------------------------------------- */
 
 static struct flight_conf flight_conf(const struct conf *c)
 {
@@ -211,8 +209,7 @@ static struct core_conf core_conf(const struct conf *c)
     };
 }
 
-/* ---- servers -----------------------------------------------------------------------------------
- */
+/* ---- servers --------------------------------------------------------------------------------- */
 
 /* Whether asking this server would be asking ourselves. */
 static bool is_self(const struct dnsd *d, const struct addr *server)
@@ -283,7 +280,7 @@ static void watch_resolvconf(struct dnsd *d)
         log_warning("%s is not watched: memory is out", d->conf->resolv_file);
 }
 
-/* ---- what was learned, over a restart ------------------------------------------------------- */
+/* ---- what was learned, over a restart -------------------------------------------------------- */
 
 static void load_predictions(struct dnsd *d)
 {
@@ -351,8 +348,7 @@ static void dump_predictions(struct dnsd *d)
     ev_child_start(d->loop, &d->on_dumped);
 }
 
-/* ---- what the core tells -----------------------------------------------------------------------
- */
+/* ---- what the core tells --------------------------------------------------------------------- */
 
 static void on_ended(void *ctx, const struct query_end *e)
 {
@@ -396,8 +392,7 @@ static const char *on_chaos(void *ctx, const uint8_t *name, size_t name_len)
     return stats_chaos(&sources, name, name_len, turn_now_ms(d->turn));
 }
 
-/* ---- the core ----------------------------------------------------------------------------------
- */
+/* ---- the core -------------------------------------------------------------------------------- */
 
 static void begin_turn(void *ctx, uint64_t now_ms)
 {
@@ -502,8 +497,7 @@ static int start_listeners(struct dnsd *d)
     return 0;
 }
 
-/* ---- signals -----------------------------------------------------------------------------------
- */
+/* ---- signals --------------------------------------------------------------------------------- */
 
 /* Address by address: what lies between their fields is anybody's guess. */
 static bool same_listen(const struct conf *a, const struct conf *b)
@@ -647,8 +641,7 @@ static void watch_signals(struct dnsd *d)
     turn_add_end(d->turn, stop_when_done, d);
 }
 
-/* ---- start and end -----------------------------------------------------------------------------
- */
+/* ---- start and end --------------------------------------------------------------------------- */
 
 static void print_help(void)
 {

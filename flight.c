@@ -87,8 +87,7 @@ static bool on_event(void *ctx, enum upstream_event event, const uint8_t *msg, s
 static void send_udp(struct flight *f);
 static void fail(struct flight *f);
 
-/* ---- the heap of deadlines ---------------------------------------------------------------------
- */
+/* ---- the heap of deadlines ------------------------------------------------------------------- */
 
 static uint64_t due_of(const struct flight *f)
 {
@@ -139,8 +138,7 @@ static void heap_remove(struct flights *all, struct flight *f)
     heap_settle(all, last);
 }
 
-/* ---- the set -----------------------------------------------------------------------------------
- */
+/* ---- the set --------------------------------------------------------------------------------- */
 
 struct flights *flights_create(const struct flight_conf *conf, const struct flight_world *world,
     const uint8_t seed[CACHE_SEED_LEN])
@@ -224,8 +222,7 @@ bool flight_under_way(const struct flights *all, const uint8_t *key, size_t key_
     return find(all, key, key_len) != NULL;
 }
 
-/* ---- ending ------------------------------------------------------------------------------------
- */
+/* ---- ending ---------------------------------------------------------------------------------- */
 
 static void wake_all(struct flight *f, const struct flight_result *r)
 {
@@ -365,8 +362,7 @@ static void answer(struct flight *f, const struct wire_answer *a, const uint8_t 
     finish(f, &r);
 }
 
-/* ---- sending -----------------------------------------------------------------------------------
- */
+/* ---- sending --------------------------------------------------------------------------------- */
 
 static bool anything_under_way(const struct flight *f)
 {
@@ -483,8 +479,7 @@ static void go_on(struct flight *f)
     heap_settle(f->all, f);
 }
 
-/* ---- what comes back ---------------------------------------------------------------------------
- */
+/* ---- what comes back ------------------------------------------------------------------------- */
 
 /* A reply over UDP while somebody guesses IDs: used only if TCP is refused. */
 static void set_aside(struct flight *f, const struct wire_answer *a)
@@ -641,8 +636,7 @@ static bool on_event(void *ctx, enum upstream_event event, const uint8_t *msg, s
     return true;
 }
 
-/* ---- joining -----------------------------------------------------------------------------------
- */
+/* ---- joining --------------------------------------------------------------------------------- */
 
 static struct flight *start(
     struct flights *all, const uint8_t *key, size_t key_len, bool speculative)
@@ -749,8 +743,7 @@ bool flight_prefetch(struct flights *all, const uint8_t *key, size_t key_len)
     return started;
 }
 
-/* ---- time --------------------------------------------------------------------------------------
- */
+/* ---- time ------------------------------------------------------------------------------------ */
 
 uint64_t flights_due_ms(const struct flights *all)
 {

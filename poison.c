@@ -54,8 +54,7 @@ static bool is_pattern(enum poison_place place)
     return place != POISON_NAME;
 }
 
-/* ---- the table of names ------------------------------------------------------------------------
- */
+/* ---- the table of names ---------------------------------------------------------------------- */
 
 static unsigned name_hash(const struct poison *p, const uint8_t *name, size_t len)
 {
@@ -376,8 +375,7 @@ bool poison_is_meta_type(uint16_t type)
            (type >= TYPE_META_LOW && type <= TYPE_META_HIGH);
 }
 
-/* ---- PTR from addresses ------------------------------------------------------------------------
- */
+/* ---- PTR from addresses ---------------------------------------------------------------------- */
 
 static size_t put_label(uint8_t *out, const char *text)
 {
@@ -466,8 +464,7 @@ const char *poison_set_reverse(struct poison *p, const struct poison_owner *owne
     return record_add(p, node, r);
 }
 
-/* ---- names that are there because of names below them ------------------------------------------
- */
+/* ---- names that are there because of names below them ---------------------------------------- */
 
 /* Offsets of a name's labels, the root's included. Returns their number. */
 static unsigned label_offsets(const uint8_t *name, size_t len, uint8_t out[LABELS_MAX])
@@ -541,8 +538,7 @@ const char *poison_set_finish(struct poison *p)
     return NULL;
 }
 
-/* ---- questions ---------------------------------------------------------------------------------
- */
+/* ---- questions ------------------------------------------------------------------------------- */
 
 /* The rule that a name is under. */
 struct match {
@@ -782,8 +778,7 @@ enum poison_verdict poison_lookup(const struct poison *p, const struct wire_ques
     return answer(p, &a);
 }
 
-/* ---- check -------------------------------------------------------------------------------------
- */
+/* ---- check ----------------------------------------------------------------------------------- */
 
 static const char *check_records(const struct node *node)
 {

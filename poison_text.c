@@ -216,8 +216,7 @@ static struct span word_at(struct span line, size_t at)
     }
 }
 
-/* ---- the zone scanner --------------------------------------------------------------------------
- */
+/* ---- the zone scanner ------------------------------------------------------------------------ */
 
 static void text_start(struct loader *l)
 {
@@ -316,8 +315,7 @@ static const char *scan_why(int code)
     return zs_strerror(code);
 }
 
-/* ---- owners ------------------------------------------------------------------------------------
- */
+/* ---- owners ---------------------------------------------------------------------------------- */
 
 static bool looks_like_ipv4(struct span s)
 {
@@ -381,8 +379,7 @@ static void owner_read(struct loader *l, struct span word)
     l->owner_usable = true;
 }
 
-/* ---- what is said about them -------------------------------------------------------------------
- */
+/* ---- what is said about them ----------------------------------------------------------------- */
 
 struct verdict_word {
     const char *word;
@@ -552,8 +549,7 @@ static void address_line(struct loader *l, const struct entry *e)
             return;
 }
 
-/* ---- lines -------------------------------------------------------------------------------------
- */
+/* ---- lines ----------------------------------------------------------------------------------- */
 
 static bool is_ttl(struct span word)
 {

@@ -75,8 +75,7 @@ struct visit {
     size_t len; /* of the reply; 0: none */
 };
 
-/* ---- the desk ----------------------------------------------------------------------------------
- */
+/* ---- the desk -------------------------------------------------------------------------------- */
 
 struct query_desk *query_desk_create(const struct query_conf *conf, const struct query_world *world,
     const uint8_t seed[QUERY_SEED_LEN])
@@ -129,8 +128,7 @@ static unsigned hash_of(const struct query_desk *d, const void *key, size_t len)
     return value;
 }
 
-/* ---- replies -----------------------------------------------------------------------------------
- */
+/* ---- replies --------------------------------------------------------------------------------- */
 
 static void tell_end(struct query_desk *d, const struct client *client,
     const struct wire_question *question, enum query_source source, uint16_t rcode,
@@ -230,8 +228,7 @@ static enum query_verdict reply_record(struct visit *v, uint32_t ttl_s, const ui
     return reply_packed(v, d->packed, len, source, WIRE_EDE_NONE);
 }
 
-/* ---- those who wait ----------------------------------------------------------------------------
- */
+/* ---- those who wait -------------------------------------------------------------------------- */
 
 static struct asker *asker_join(struct query_desk *d, const struct addr *peer)
 {
@@ -367,8 +364,7 @@ err0:
     return NULL;
 }
 
-/* ---- the later end -----------------------------------------------------------------------------
- */
+/* ---- the later end --------------------------------------------------------------------------- */
 
 /* Puts the chain of overrides before the answer to its last target. Returns the length in
  * d->packed. */
@@ -427,8 +423,7 @@ static void query_wake(struct flight_waiter *w, const struct flight_result *resu
     query_finish(q, &r, result->outcome == FLIGHT_STALE ? QUERY_STALE : QUERY_UPSTREAM, now_ms);
 }
 
-/* ---- gates -------------------------------------------------------------------------------------
- */
+/* ---- gates ----------------------------------------------------------------------------------- */
 
 /* One that was not asked well. */
 static enum query_verdict gate_malformed(struct visit *v, enum wire_query_verdict parsed)

@@ -138,8 +138,7 @@ size_t servers_count(const struct servers *s)
     return s->n_listed;
 }
 
-/* ---- the choice --------------------------------------------------------------------------------
- */
+/* ---- the choice ------------------------------------------------------------------------------ */
 
 static uint64_t cost_ms(const struct server *v)
 {
@@ -210,8 +209,7 @@ bool server_trusts_ad(const struct servers *s, int server)
     return s->slot[server].trust_ad;
 }
 
-/* ---- outcomes ----------------------------------------------------------------------------------
- */
+/* ---- outcomes -------------------------------------------------------------------------------- */
 
 uint64_t server_timeout_ms(const struct servers *s, int server)
 {
@@ -283,8 +281,7 @@ void server_refused(struct servers *s, int server, uint64_t now_ms)
     leave_alone(v, now_ms);
 }
 
-/* ---- abilities ---------------------------------------------------------------------------------
- */
+/* ---- abilities ------------------------------------------------------------------------------- */
 
 bool server_takes_edns(const struct servers *s, int server, uint64_t now_ms)
 {

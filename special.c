@@ -90,8 +90,7 @@ static bool label_is(const uint8_t *l, const char *text)
     return true;
 }
 
-/* ---- reverse zones -----------------------------------------------------------------------------
- */
+/* ---- reverse zones --------------------------------------------------------------------------- */
 
 /* The first n bytes of an address; the last of them may be anything up to last_max. */
 struct prefix4 {
@@ -185,8 +184,7 @@ static struct zone find_ip6(const struct name *name)
     return (struct zone){KIND_NONE, 0};
 }
 
-/* ---- which zone a name is in -------------------------------------------------------------------
- */
+/* ---- which zone a name is in ----------------------------------------------------------------- */
 
 /* name ends in arpa. */
 static struct zone find_arpa(const struct name *name)
@@ -267,8 +265,7 @@ static bool is_zone_type(uint16_t type)
     }
 }
 
-/* ---- answers -----------------------------------------------------------------------------------
- */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 /* An answer on its way. */
 struct answer {

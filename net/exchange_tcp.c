@@ -93,7 +93,7 @@ static uint64_t now_ms(const struct connection *c)
     return turn_now_ms(c->x->means.turn);
 }
 
-/* ---- asks and their connections ------------------------------------------------------------- */
+/* ---- asks and their connections -------------------------------------------------------------- */
 
 static struct connection *connection_create(struct exchange_tcp *x, const struct addr *server)
 {
@@ -287,7 +287,7 @@ void exchange_tcp_free(struct exchange_tcp *x)
     free(x);
 }
 
-/* ---- writing -------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static int reserve(uint8_t **bytes, size_t *cap, size_t need)
 {
@@ -429,7 +429,7 @@ bool exchange_tcp_has_more(const struct exchange_tcp *x)
     return first_to_do(x) != NULL;
 }
 
-/* ---- reading -------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /* 0, or -1 when too much came that nobody awaits. */
 static int take_stray(struct connection *c)
@@ -532,7 +532,7 @@ static void on_ready(struct ev_loop *loop, ev_io *w, int revents)
         connection_end(c, UPSTREAM_REFUSED);
 }
 
-/* ---- time ----------------------------------------------------------------------------------- */
+/* ---- time ------------------------------------------------------------------------------------ */
 
 static uint64_t gives_up_ms(const struct connection *c)
 {

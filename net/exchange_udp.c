@@ -85,7 +85,7 @@ struct exchange_udp *exchange_udp_create(const struct exchange_means *means)
     return x;
 }
 
-/* ---- the lives of sockets and asks ---------------------------------------------------------- */
+/* ---- the lives of sockets and asks ----------------------------------------------------------- */
 
 static struct udp_socket **list_of(struct udp_socket *s)
 {
@@ -191,7 +191,7 @@ static void finish_from(struct udp_socket *s, unsigned place, enum upstream_even
             finish(s->ask[place], event);
 }
 
-/* ---- asking --------------------------------------------------------------------------------- */
+/* ---- asking ---------------------------------------------------------------------------------- */
 
 static int place_of(const struct udp_socket *s, uint16_t id)
 {
@@ -247,7 +247,7 @@ struct upstream_ask *exchange_udp_ask(struct exchange_udp *x, const struct addr 
     return &a->head;
 }
 
-/* ---- sending -------------------------------------------------------------------------------- */
+/* ---- sending --------------------------------------------------------------------------------- */
 
 /* A port out of all of them: the kernel would choose among fewer, and by its own rules. Where none
  * is to be had, connect chooses. */
@@ -376,7 +376,7 @@ bool exchange_udp_has_more(const struct exchange_udp *x)
     return x->fresh != NULL;
 }
 
-/* ---- receiving ------------------------------------------------------------------------------ */
+/* ---- receiving ------------------------------------------------------------------------------- */
 
 static void throw_away(struct udp_socket *s)
 {

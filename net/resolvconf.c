@@ -18,7 +18,7 @@
 #define SETTLE_S     0.25 /* a file that changes is being written */
 #define LOOK_EVERY_S 5.   /* for what no watch can tell: links within links, and dangling ones */
 
-/* ---- lines ---------------------------------------------------------------------------------- */
+/* ---- lines ----------------------------------------------------------------------------------- */
 
 /* Bytes of the text, never behind its end, and without a NUL to rely on. */
 struct span {
@@ -177,7 +177,7 @@ void resolvconf_parse(const char *text, size_t len, struct resolvconf_servers *o
     }
 }
 
-/* ---- the file ------------------------------------------------------------------------------- */
+/* ---- the file -------------------------------------------------------------------------------- */
 
 /* Fills bytes as far as the file goes. Returns its length, or -1 with errno. */
 static ssize_t read_file(const char *path, char *bytes, size_t cap)
@@ -217,7 +217,7 @@ int resolvconf_read(
     return len < 0 || len > FILE_MAX ? -1 : 0;
 }
 
-/* ---- watching ------------------------------------------------------------------------------- */
+/* ---- watching -------------------------------------------------------------------------------- */
 
 /* What tells one state of the file from another. */
 struct look {

@@ -127,7 +127,7 @@ struct tcp {
     uint8_t in[FRAME_MAX];
 };
 
-/* ---- peers --------------------------------------------------------------------------------- */
+/* ---- peers ----------------------------------------------------------------------------------- */
 
 static unsigned hash_id(const struct tcp *t, const uint8_t id[16])
 {
@@ -173,7 +173,7 @@ static void peer_leave(struct tcp *t, struct peer *p)
     free(p);
 }
 
-/* ---- lists --------------------------------------------------------------------------------- */
+/* ---- lists ----------------------------------------------------------------------------------- */
 
 static void set_work(struct conn *c, enum work work)
 {
@@ -214,7 +214,7 @@ static void set_stalled(struct conn *c, bool stalled)
     c->stalled_until_ms = turn_now_ms(t->turn) + t->conf.idle_ms;
 }
 
-/* ---- a connection's two buffers ------------------------------------------------------------ */
+/* ---- a connection's two buffers -------------------------------------------------------------- */
 
 /* Keeps what was read and not yet answered, in place of what was kept before. */
 static int part_keep(struct conn *c, const uint8_t *bytes, size_t len)
@@ -328,7 +328,7 @@ static int cork_flush(struct conn *c)
     return sent < len ? out_append(c, t->cork + sent, len - sent) : 0;
 }
 
-/* ---- the end of a connection ---------------------------------------------------------------- */
+/* ---- the end of a connection ----------------------------------------------------------------- */
 
 static void conn_free(struct conn *c)
 {
@@ -358,7 +358,7 @@ static void conn_end(struct conn *c)
         t->counts.orphans++;
 }
 
-/* ---- what a connection waits for ------------------------------------------------------------ */
+/* ---- what a connection waits for ------------------------------------------------------------- */
 
 /* Who sent many messages makes room, but only where others may want it: a client that pipelines
  * without end loses what it sent behind the last message that is answered (RFC 7766 6.2.4). */
@@ -442,7 +442,7 @@ static void settle(struct conn *c)
     set_stalled(c, out_pending(c) > 0);
 }
 
-/* ---- questions ------------------------------------------------------------------------------ */
+/* ---- questions ------------------------------------------------------------------------------- */
 
 static int ask(struct conn *c, const uint8_t *msg, size_t len)
 {
@@ -511,7 +511,7 @@ static void resume(struct conn *c)
     consume(c, c->part_len);
 }
 
-/* ---- replies that come later ---------------------------------------------------------------- */
+/* ---- replies that come later ----------------------------------------------------------------- */
 
 static void flight_over(struct conn *c)
 {
@@ -556,7 +556,7 @@ static void end_of_turn(void *ctx, uint64_t now_ms)
     }
 }
 
-/* ---- events of a connection ----------------------------------------------------------------- */
+/* ---- events of a connection ------------------------------------------------------------------ */
 
 /* What is kept is less than a whole message here, so there is room for at least a byte. */
 static void on_bytes(struct conn *c)
@@ -595,7 +595,7 @@ static void on_event(struct ev_loop *loop, struct ev_io *w, int events)
         settle(c);
 }
 
-/* ---- the turn ------------------------------------------------------------------------------- */
+/* ---- the turn -------------------------------------------------------------------------------- */
 
 static uint64_t next_due(void *ctx)
 {
@@ -634,7 +634,7 @@ static void tick(void *ctx, uint64_t now_ms)
         accept_again(t);
 }
 
-/* ---- accepting ------------------------------------------------------------------------------ */
+/* ---- accepting ------------------------------------------------------------------------------- */
 
 static void reserve_take(struct tcp *t)
 {
@@ -801,7 +801,7 @@ static void on_acceptable(struct ev_loop *loop, struct ev_io *w, int events)
     }
 }
 
-/* ---- the set -------------------------------------------------------------------------------- */
+/* ---- the set --------------------------------------------------------------------------------- */
 
 struct tcp *tcp_create(
     struct ev_loop *loop, struct turn *turn, const struct tcp_conf *conf, struct query_desk *desk)

@@ -71,7 +71,7 @@ struct udp {
     struct out_batch later;  /* replies by client_ops, until the end of the turn */
 };
 
-/* ---- out ----------------------------------------------------------------------------------- */
+/* ---- out ------------------------------------------------------------------------------------- */
 
 static void set_pktinfo_v4(struct msghdr *h, union control *control, const struct client *c)
 {
@@ -229,7 +229,7 @@ static void drop_later(const struct client *c)
 
 static const struct client_ops UDP_OPS = {.reply = reply_later, .drop = drop_later};
 
-/* ---- in ------------------------------------------------------------------------------------ */
+/* ---- in -------------------------------------------------------------------------------------- */
 
 /* echo, daytime, qotd, chargen, and what is no port: whoever is answered there answers back
  * (SECURITY 4). */
@@ -321,7 +321,7 @@ static void on_readable(struct ev_loop *loop, struct ev_io *w, int events)
     }
 }
 
-/* ---- opening and closing ------------------------------------------------------------------- */
+/* ---- opening and closing --------------------------------------------------------------------- */
 
 static void prepare_batches(struct udp *u)
 {

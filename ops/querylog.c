@@ -97,8 +97,7 @@ int querylog_reopen(struct querylog *q)
     return 0;
 }
 
-/* ---- writing -----------------------------------------------------------------------------------
- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 /* Writes what can be written now. -1 with errno where that is not all. */
 static int write_some(const struct querylog *q, size_t *done)
@@ -155,8 +154,7 @@ void querylog_flush(struct querylog *q)
         note_success(q);
 }
 
-/* ---- the line ----------------------------------------------------------------------------------
- */
+/* ---- the line -------------------------------------------------------------------------------- */
 
 static const char *const sources[] = {
     [QUERY_DROPPED] = "dropped",

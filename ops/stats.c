@@ -40,8 +40,7 @@ static uint64_t percent(uint64_t part, uint64_t whole)
     return whole == 0 ? 0 : part * 100 / whole;
 }
 
-/* ---- the log -----------------------------------------------------------------------------------
- */
+/* ---- the log --------------------------------------------------------------------------------- */
 
 static void log_desk(const struct query_desk *desk)
 {
@@ -160,8 +159,7 @@ void stats_log(const struct stats_sources *s, uint64_t now_ms)
         log_predict(s->predict);
 }
 
-/* ---- CH TXT ------------------------------------------------------------------------------------
- */
+/* ---- CH TXT ---------------------------------------------------------------------------------- */
 
 typedef void chaos_text(const struct stats_sources *s, uint64_t now_ms, struct text *t);
 

@@ -129,8 +129,7 @@ static enum logline_kind read_text(struct field line, struct logline *out)
     return read_question(out, name, type);
 }
 
-/* ---- dnsmasq ----------------------------------------------------------------------------------
- */
+/* ---- dnsmasq --------------------------------------------------------------------------------- */
 
 /* What dnsmasq says in a line: the part behind "dnsmasq[123]: ", and behind the serial number and
  * the client's address and port of log-queries=extra. */
@@ -171,8 +170,7 @@ static enum logline_kind read_dnsmasq(struct field line, struct logline *out)
     return read_question(out, name, type);
 }
 
-/* ---- unbound ----------------------------------------------------------------------------------
- */
+/* ---- unbound --------------------------------------------------------------------------------- */
 
 /* What unbound says in a line: behind "unbound[123:0] info: ", or "query: " with
  * log-tag-queryreply; syslog puts ": " in front of the brackets. */

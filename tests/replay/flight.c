@@ -32,8 +32,7 @@ static void silent(struct world *world, struct sent *s, void *ctx)
     (void)ctx;
 }
 
-/* ---- one question upstream at a time -----------------------------------------------------------
- */
+/* ---- one question upstream at a time --------------------------------------------------------- */
 
 START_TEST(twenty_clients_one_question)
 {
@@ -114,8 +113,7 @@ START_TEST(repeat_of_a_client_waits_once_and_nudges_once)
 }
 END_TEST
 
-/* ---- silence -----------------------------------------------------------------------------------
- */
+/* ---- silence --------------------------------------------------------------------------------- */
 
 START_TEST(silence_is_servfail_before_the_stub_gives_up)
 {
@@ -237,8 +235,7 @@ START_TEST(no_server_at_all_is_servfail_at_once)
 }
 END_TEST
 
-/* ---- errors ------------------------------------------------------------------------------------
- */
+/* ---- errors ---------------------------------------------------------------------------------- */
 
 static void first_refuses(struct world *world, struct sent *s, void *ctx)
 {
@@ -312,8 +309,7 @@ START_TEST(server_without_edns_is_asked_without)
 }
 END_TEST
 
-/* ---- TCP ---------------------------------------------------------------------------------------
- */
+/* ---- TCP ------------------------------------------------------------------------------------- */
 
 static void truncating(struct world *world, struct sent *s, void *ctx)
 {
@@ -440,8 +436,7 @@ START_TEST(name_is_sent_in_mixed_case)
 }
 END_TEST
 
-/* ---- replies that do not count ------------------------------------------------------------------
- */
+/* ---- replies that do not count --------------------------------------------------------------- */
 
 static void junk_then_right(struct world *world, struct sent *s, void *ctx)
 {
@@ -520,8 +515,7 @@ START_TEST(what_is_not_the_reply_is_thrown_away)
 }
 END_TEST
 
-/* ---- stale --------------------------------------------------------------------------------------
- */
+/* ---- stale ----------------------------------------------------------------------------------- */
 
 static void fill_then_silence(void)
 {

@@ -43,8 +43,7 @@ static void use_seed_rules(void)
     reconfigure();
 }
 
-/* ---- asking ------------------------------------------------------------------------------------
- */
+/* ---- asking ---------------------------------------------------------------------------------- */
 
 static struct asked *ask_type(unsigned client, const char *name, uint16_t type)
 {
@@ -103,8 +102,7 @@ static unsigned score(const char *trigger, const char *follower)
     return predict_score(core_predict(w->core), from, from_len, to, to_len);
 }
 
-/* ---- what it saves -----------------------------------------------------------------------------
- */
+/* ---- what it saves --------------------------------------------------------------------------- */
 
 /* A chain: each name is asked for when the one before has its answer. */
 static uint64_t walk_chain(unsigned client)
@@ -251,8 +249,7 @@ START_TEST(a_prefetch_that_lands_in_the_turn_of_its_question_is_used)
 }
 END_TEST
 
-/* ---- TTL 0 -------------------------------------------------------------------------------------
- */
+/* ---- TTL 0 ----------------------------------------------------------------------------------- */
 
 /* b.example is fetched ahead and lands 40 ms from now. */
 static void prefetch_b(void)
@@ -333,8 +330,7 @@ START_TEST(ttl_0_strict_holds_nothing)
 }
 END_TEST
 
-/* ---- whom it serves ----------------------------------------------------------------------------
- */
+/* ---- whom it serves -------------------------------------------------------------------------- */
 
 START_TEST(what_one_client_showed_serves_nobody_else)
 {
@@ -414,8 +410,7 @@ START_TEST(twenty_clients_do_not_mix_in_scope_client)
 }
 END_TEST
 
-/* ---- what is not learned, not subtracted, not fetched ------------------------------------------
- */
+/* ---- what is not learned, not subtracted, not fetched ---------------------------------------- */
 
 START_TEST(a_copy_that_is_fresh_hides_the_follower)
 {
@@ -627,8 +622,7 @@ START_TEST(nothing_is_prefetched_once_prediction_is_off)
 }
 END_TEST
 
-/* ---- trouble upstream --------------------------------------------------------------------------
- */
+/* ---- trouble upstream ------------------------------------------------------------------------ */
 
 static void b_fails(struct world *world, struct sent *s, void *ctx)
 {
@@ -762,8 +756,7 @@ START_TEST(a_prefetch_keeps_no_client_from_being_served)
 }
 END_TEST
 
-/* ---- all of them -------------------------------------------------------------------------------
- */
+/* ---- all of them ----------------------------------------------------------------------------- */
 
 static void add_gain(TCase *t)
 {

@@ -25,8 +25,7 @@ static void restart(void)
     setup();
 }
 
-/* ---- asking ------------------------------------------------------------------------------------
- */
+/* ---- asking ---------------------------------------------------------------------------------- */
 
 /* A question with all that can be chosen. */
 struct how {
@@ -152,8 +151,7 @@ static void address_is(const struct asked *a, unsigned i, const char *bytes)
     ck_assert_mem_eq(a->reply + v.rdata_at, bytes, 4);
 }
 
-/* ---- what is no question -----------------------------------------------------------------------
- */
+/* ---- what is no question --------------------------------------------------------------------- */
 
 START_TEST(what_is_no_query_gets_no_reply)
 {
@@ -404,8 +402,7 @@ START_TEST(names_at_the_edges)
 }
 END_TEST
 
-/* ---- who is served -----------------------------------------------------------------------------
- */
+/* ---- who is served --------------------------------------------------------------------------- */
 
 static struct asked *ask_from(const uint8_t ip[16])
 {
@@ -466,8 +463,7 @@ START_TEST(allow_says_who_is_served)
 }
 END_TEST
 
-/* ---- overrides ---------------------------------------------------------------------------------
- */
+/* ---- overrides ------------------------------------------------------------------------------- */
 
 static const char *const overrides = "router.lan      A 192.168.1.1\n"
                                      "blocked.example nxdomain\n"
@@ -565,8 +561,7 @@ START_TEST(an_override_beats_what_is_cached)
 }
 END_TEST
 
-/* ---- CNAMEs that lead out of the overrides -----------------------------------------------------
- */
+/* ---- CNAMEs that lead out of the overrides --------------------------------------------------- */
 
 static void is_chained(const struct asked *a)
 {
@@ -738,8 +733,7 @@ START_TEST(a_target_that_does_not_exist_is_nxdomain_behind_the_chain)
 }
 END_TEST
 
-/* ---- special names -----------------------------------------------------------------------------
- */
+/* ---- special names --------------------------------------------------------------------------- */
 
 START_TEST(special_names_are_answered_here)
 {
@@ -801,8 +795,7 @@ START_TEST(neighbours_of_special_names_go_upstream)
 }
 END_TEST
 
-/* ---- not to be forwarded -----------------------------------------------------------------------
- */
+/* ---- not to be forwarded --------------------------------------------------------------------- */
 
 START_TEST(without_rd_only_own_names_are_answered)
 {
@@ -840,8 +833,7 @@ START_TEST(without_forward_what_is_not_overridden_is_refused)
 }
 END_TEST
 
-/* ---- what a reply has of its question ----------------------------------------------------------
- */
+/* ---- what a reply has of its question -------------------------------------------------------- */
 
 START_TEST(a_hit_is_the_clients_own_reply)
 {
@@ -963,8 +955,7 @@ START_TEST(keepalive_is_told_over_tcp_to_those_who_ask)
 }
 END_TEST
 
-/* ---- sizes -------------------------------------------------------------------------------------
- */
+/* ---- sizes ----------------------------------------------------------------------------------- */
 
 /* Answers with a TXT record that makes the reply to t.example *ctx bytes long, without OPT. */
 static void sized(struct world *world, struct sent *s, void *ctx)
@@ -1077,8 +1068,7 @@ START_TEST(late_is_bare_over_udp_and_whole_over_tcp)
 }
 END_TEST
 
-/* ---- repeats and limits ------------------------------------------------------------------------
- */
+/* ---- repeats and limits ---------------------------------------------------------------------- */
 
 START_TEST(only_the_same_id_port_and_question_is_a_repeat)
 {
@@ -1157,8 +1147,7 @@ START_TEST(more_than_flights_max_are_not_under_way)
 }
 END_TEST
 
-/* ---- what comes from upstream ------------------------------------------------------------------
- */
+/* ---- what comes from upstream ---------------------------------------------------------------- */
 
 START_TEST(negative_answers_age)
 {
@@ -1273,8 +1262,7 @@ START_TEST(each_source_is_told_once)
 }
 END_TEST
 
-/* ---- memory that runs out (linked with --wrap) -------------------------------------------------
- */
+/* ---- memory that runs out (linked with --wrap) ----------------------------------------------- */
 
 static struct {
     bool armed;
@@ -1559,8 +1547,7 @@ START_TEST(memory_runs_out_at_the_start)
 }
 END_TEST
 
-/* ---- all of them -------------------------------------------------------------------------------
- */
+/* ---- all of them ----------------------------------------------------------------------------- */
 
 static void add_gates(TCase *t)
 {

@@ -22,8 +22,7 @@ static uint32_t chance(uint32_t below)
 
 #define ONE_OF(list) ((list)[chance((uint32_t)(sizeof(list) / sizeof *(list)))])
 
-/* ---- servers -----------------------------------------------------------------------------------
- */
+/* ---- servers --------------------------------------------------------------------------------- */
 
 /* Whatever holds this address must never reach a client. */
 static const uint8_t forged[4] = {6, 6, 6, 6};
@@ -149,8 +148,7 @@ static void moody(struct world *world, struct sent *s, void *ctx)
         world_answer_after(s, delay_ms);
 }
 
-/* ---- clients -----------------------------------------------------------------------------------
- */
+/* ---- clients --------------------------------------------------------------------------------- */
 
 static const char *const overrides[] = {"", "a.example A 192.0.2.1\n.c.example nxdomain\n",
     "b.example CNAME d.example.\nd.example drop\n",
@@ -206,8 +204,7 @@ static void ask_some(void)
     world_end(w);
 }
 
-/* ---- settings ----------------------------------------------------------------------------------
- */
+/* ---- settings -------------------------------------------------------------------------------- */
 
 static void set_servers(void)
 {
@@ -247,8 +244,7 @@ static void let_time_pass(void)
         world_run_for(w, chance(ONE_OF(longest_ms)));
 }
 
-/* ---- what must hold ----------------------------------------------------------------------------
- */
+/* ---- what must hold -------------------------------------------------------------------------- */
 
 /* The context of a message is its place in its flight, of which there are two for UDP and one for
  * TCP: no two messages may wait in one place. */

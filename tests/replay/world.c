@@ -31,8 +31,7 @@ static void *world_alloc(size_t len)
     return p;
 }
 
-/* ---- upstream.h --------------------------------------------------------------------------------
- */
+/* ---- upstream.h ------------------------------------------------------------------------------ */
 
 struct upstream {
     struct world *w;
@@ -125,8 +124,7 @@ static void deliver(struct plan *p)
         s->open = true;
 }
 
-/* ---- clients -----------------------------------------------------------------------------------
- */
+/* ---- clients --------------------------------------------------------------------------------- */
 
 static void take_reply(struct asked *a, const uint8_t *msg, size_t len)
 {
@@ -251,8 +249,7 @@ struct asked *world_ask(struct world *w, unsigned client, const char *name, uint
     return a;
 }
 
-/* ---- time --------------------------------------------------------------------------------------
- */
+/* ---- time ------------------------------------------------------------------------------------ */
 
 static void check(const struct world *w)
 {
@@ -313,8 +310,7 @@ void world_run_for(struct world *w, uint64_t ms)
     world_run_to(w, w->now_ms + ms);
 }
 
-/* ---- servers -----------------------------------------------------------------------------------
- */
+/* ---- servers --------------------------------------------------------------------------------- */
 
 void world_plan(
     struct sent *s, uint64_t delay_ms, enum upstream_event event, const uint8_t *msg, size_t len)
@@ -404,8 +400,7 @@ static void ordinary_server(struct world *w, struct sent *s, void *ctx)
     world_answer(s);
 }
 
-/* ---- life --------------------------------------------------------------------------------------
- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static void on_ended(void *ctx, const struct query_end *e)
 {
@@ -519,8 +514,7 @@ void world_free(struct world *w)
     free(w);
 }
 
-/* ---- looking -----------------------------------------------------------------------------------
- */
+/* ---- looking --------------------------------------------------------------------------------- */
 
 static unsigned reply16(const struct asked *a, size_t at)
 {

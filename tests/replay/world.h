@@ -107,8 +107,7 @@ size_t world_question(uint8_t *out, uint16_t id, const char *name, uint16_t type
 void world_run_to(struct world *w, uint64_t ms);
 void world_run_for(struct world *w, uint64_t ms);
 
-/* ---- for servers --------------------------------------------------------------------------------
- */
+/* ---- for servers ----------------------------------------------------------------------------- */
 
 /* Delivers event with bytes (copied) to s delay_ms from now, if it still waits by then. */
 void world_plan(
@@ -134,8 +133,7 @@ void world_answer_after(struct sent *s, uint64_t delay_ms);
 /* Plans a reply without records. */
 void world_answer_rcode(struct sent *s, uint16_t rcode);
 
-/* ---- for looking at it --------------------------------------------------------------------------
- */
+/* ---- for looking at it ----------------------------------------------------------------------- */
 
 uint16_t asked_rcode(const struct asked *a);
 bool asked_truncated(const struct asked *a);

@@ -48,8 +48,7 @@ static void start_both(void)
     d = dnsd_start("-forward %s:%u", n->address, (unsigned)n->port);
 }
 
-/* ---- what each client is asked and has to print ------------------------------------------------
- */
+/* ---- what each client is asked and has to print ---------------------------------------------- */
 
 struct expectation {
     const char *question; /* as the client wants it */
@@ -258,8 +257,7 @@ START_TEST(getaddrinfo_of_the_c_library)
 }
 END_TEST
 
-/* ---- a signed zone -----------------------------------------------------------------------------
- */
+/* ---- a signed zone --------------------------------------------------------------------------- */
 
 /* Signs the zone, and returns the file. */
 static const char *sign(const char *file)
@@ -297,8 +295,7 @@ START_TEST(a_signed_zone_shows_signatures_to_who_wants_them)
 }
 END_TEST
 
-/* ---- dnsperf -----------------------------------------------------------------------------------
- */
+/* ---- dnsperf --------------------------------------------------------------------------------- */
 
 START_TEST(dnsperf_over_udp_and_tcp)
 {

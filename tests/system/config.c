@@ -25,8 +25,7 @@ static const char *address_of(const struct dnsd *d, const char *name)
     return text("%s", r.address);
 }
 
-/* ---- mistakes ----------------------------------------------------------------------------------
- */
+/* ---- mistakes -------------------------------------------------------------------------------- */
 
 static const struct {
     const char *options;
@@ -160,8 +159,7 @@ START_TEST(a_server_that_is_dnsd_itself_is_refused)
 }
 END_TEST
 
-/* ---- what is done without starting -------------------------------------------------------------
- */
+/* ---- what is done without starting ----------------------------------------------------------- */
 
 /* The examples of this tree. */
 START_TEST(check_config_starts_nothing)
@@ -188,8 +186,7 @@ START_TEST(version_and_help_are_printed)
 }
 END_TEST
 
-/* ---- reload ------------------------------------------------------------------------------------
- */
+/* ---- reload ---------------------------------------------------------------------------------- */
 
 START_TEST(overrides_change_on_sighup)
 {

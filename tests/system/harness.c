@@ -82,8 +82,7 @@ void pause_ms(uint64_t ms)
         ;
 }
 
-/* ---- texts and files ---------------------------------------------------------------------------
- */
+/* ---- texts and files ------------------------------------------------------------------------- */
 
 static char *keep(char *s)
 {
@@ -206,8 +205,7 @@ static void remove_tree(const char *path)
     (void)rmdir(path);
 }
 
-/* ---- addresses ---------------------------------------------------------------------------------
- */
+/* ---- addresses ------------------------------------------------------------------------------- */
 
 const char *own_address(void)
 {
@@ -241,8 +239,7 @@ uint16_t free_port(const char *address)
     return 0;
 }
 
-/* ---- processes ---------------------------------------------------------------------------------
- */
+/* ---- processes ------------------------------------------------------------------------------- */
 
 /* Splits s, which it changes, at blanks. words gets a NULL at its end. */
 static void split(char *s, const char *words[WORDS_MAX])
@@ -394,8 +391,7 @@ bool have_program(const char *name)
     return run("which %s", name).code == 0;
 }
 
-/* ---- dnsd --------------------------------------------------------------------------------------
- */
+/* ---- dnsd ------------------------------------------------------------------------------------ */
 
 static int open_notify(char name[64])
 {
@@ -563,8 +559,7 @@ unsigned long dnsd_figure(struct dnsd *d, const char *words)
     return strtoul(dnsd_statistic(d, words) + strlen(words), NULL, 10);
 }
 
-/* ---- nsd ---------------------------------------------------------------------------------------
- */
+/* ---- nsd ------------------------------------------------------------------------------------- */
 
 static const char *nsd_conf(const struct nsd *n, const char *zone, const char *file)
 {
@@ -623,8 +618,7 @@ struct nsd *nsd_start(const char *zone, const char *file)
     return NULL;
 }
 
-/* ---- fixtures ----------------------------------------------------------------------------------
- */
+/* ---- fixtures -------------------------------------------------------------------------------- */
 
 static void setup(void)
 {
@@ -664,8 +658,7 @@ TCase *harness_case(Suite *suite, const char *name)
     return c;
 }
 
-/* ---- the program -------------------------------------------------------------------------------
- */
+/* ---- the program ----------------------------------------------------------------------------- */
 
 static void copy_file(const char *from, const char *to)
 {

@@ -29,8 +29,7 @@ const char *own_address(void);
 /* Free at own_address for UDP and TCP, at this moment. */
 uint16_t free_port(const char *address);
 
-/* ---- texts and files ---------------------------------------------------------------------------
- */
+/* ---- texts and files ------------------------------------------------------------------------- */
 
 __attribute__((format(printf, 1, 2))) char *text(const char *format, ...);
 /* A path in the test's directory, in which dnsd may write. */
@@ -42,8 +41,7 @@ __attribute__((format(printf, 2, 3))) const char *write_file(
 char *read_file(const char *path);
 size_t count_of(const char *haystack, const char *needle);
 
-/* ---- programs ----------------------------------------------------------------------------------
- */
+/* ---- programs -------------------------------------------------------------------------------- */
 
 struct output {
     int code;   /* exit code; 128 + signal */
@@ -69,8 +67,7 @@ bool have_program(const char *name);
 void must_have(const char *haystack, const char *needle);
 void must_lack(const char *haystack, const char *needle);
 
-/* ---- dnsd --------------------------------------------------------------------------------------
- */
+/* ---- dnsd ------------------------------------------------------------------------------------ */
 
 struct dnsd {
     pid_t pid;
@@ -99,8 +96,7 @@ void dnsd_wait_end(struct dnsd *d, int *code);
 const char *dnsd_statistic(struct dnsd *d, const char *words);
 unsigned long dnsd_figure(struct dnsd *d, const char *words);
 
-/* ---- nsd ---------------------------------------------------------------------------------------
- */
+/* ---- nsd ------------------------------------------------------------------------------------- */
 
 struct nsd {
     pid_t pid;

@@ -74,8 +74,7 @@ static struct sockaddr_in socket_address(const char *address, uint16_t port)
     return a;
 }
 
-/* ---- the stub ----------------------------------------------------------------------------------
- */
+/* ---- the stub -------------------------------------------------------------------------------- */
 
 struct question ask(const struct dnsd *d, const char *name, enum type type)
 {
@@ -134,8 +133,7 @@ struct reply resolve(const struct dnsd *d, const char *name, enum type type)
     return r;
 }
 
-/* ---- the server --------------------------------------------------------------------------------
- */
+/* ---- the server ------------------------------------------------------------------------------ */
 
 /* A reply that is to leave. */
 struct plan {
@@ -398,8 +396,7 @@ size_t responder_asked_tcp(struct responder *r, const char *name)
     return count(r, name, true);
 }
 
-/* ---- replies -----------------------------------------------------------------------------------
- */
+/* ---- replies --------------------------------------------------------------------------------- */
 
 size_t reply_start(const struct asked *q, enum rcode rcode, uint8_t msg[MESSAGE_MAX])
 {

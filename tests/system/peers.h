@@ -13,8 +13,7 @@
 enum type { TYPE_A = 1, TYPE_CNAME = 5, TYPE_SOA = 6, TYPE_TXT = 16, TYPE_AAAA = 28 };
 enum rcode { NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED };
 
-/* ---- the stub ----------------------------------------------------------------------------------
- */
+/* ---- the stub -------------------------------------------------------------------------------- */
 
 struct reply {
     bool came;
@@ -38,8 +37,7 @@ struct reply receive(struct question q, uint64_t wait_ms);
 /* Both. */
 struct reply resolve(const struct dnsd *d, const char *name, enum type type);
 
-/* ---- the server --------------------------------------------------------------------------------
- */
+/* ---- the server ------------------------------------------------------------------------------ */
 
 struct responder;
 

@@ -56,8 +56,7 @@ static bool is_one_and_a_bit(uint64_t took_ms)
     return 2 * took_ms <= 3 * rtt_ms();
 }
 
-/* ---- five visits -------------------------------------------------------------------------------
- */
+/* ---- five visits ----------------------------------------------------------------------------- */
 
 struct variant {
     const char *domain;
@@ -126,8 +125,7 @@ START_TEST(six_names_in_a_chain_take_one_round_trip_from_the_third_visit_on)
 }
 END_TEST
 
-/* ---- over a restart ----------------------------------------------------------------------------
- */
+/* ---- over a restart -------------------------------------------------------------------------- */
 
 /* Two visits, and the end. Returns the file that was written. */
 static const char *learn(const char *name)

@@ -27,8 +27,7 @@ static const char *dig(const struct dnsd *d, const char *what)
     return run("dig @%s -p %u %s", d->address, (unsigned)d->port, what).text;
 }
 
-/* ---- overrides ---------------------------------------------------------------------------------
- */
+/* ---- overrides ------------------------------------------------------------------------------- */
 
 static const char overrides[] = "router.lan A 192.168.1.1\n"
                                 "           TXT \"second floor; left\"\n"
@@ -105,8 +104,7 @@ START_TEST(names_of_this_machine_and_network_are_not_forwarded)
 }
 END_TEST
 
-/* ---- addresses ---------------------------------------------------------------------------------
- */
+/* ---- addresses ------------------------------------------------------------------------------- */
 
 START_TEST(a_reply_leaves_from_the_address_that_was_asked)
 {
@@ -174,8 +172,7 @@ START_TEST(who_is_not_allowed_gets_no_answer)
 }
 END_TEST
 
-/* ---- streams -----------------------------------------------------------------------------------
- */
+/* ---- streams --------------------------------------------------------------------------------- */
 
 static size_t put_framed(uint8_t *at, uint8_t id, const char *label)
 {
@@ -221,8 +218,7 @@ START_TEST(pipelined_questions_are_answered_as_answers_come)
 }
 END_TEST
 
-/* ---- query log and statistics ------------------------------------------------------------------
- */
+/* ---- query log and statistics ---------------------------------------------------------------- */
 
 START_TEST(the_query_log_has_a_line_for_each_question)
 {
@@ -353,8 +349,7 @@ START_TEST(class_ch_tells_others_nothing)
 }
 END_TEST
 
-/* ---- root --------------------------------------------------------------------------------------
- */
+/* ---- root ------------------------------------------------------------------------------------ */
 
 START_TEST(root_is_given_up_for_good)
 {

@@ -48,8 +48,7 @@ static void must_be_right(const struct reply *r)
     ck_assert_str_eq(r->address, RIGHT);
 }
 
-/* ---- one question ------------------------------------------------------------------------------
- */
+/* ---- one question ---------------------------------------------------------------------------- */
 
 START_TEST(twenty_clients_with_one_new_name_make_one_question)
 {
@@ -147,8 +146,7 @@ START_TEST(questions_over_tcp_share_a_connection)
 }
 END_TEST
 
-/* ---- what an attacker would have to guess ------------------------------------------------------
- */
+/* ---- what an attacker would have to guess ---------------------------------------------------- */
 
 #define N_GUESSES 200
 
@@ -202,8 +200,7 @@ START_TEST(ports_ids_and_spelling_differ_from_question_to_question)
 }
 END_TEST
 
-/* ---- lies --------------------------------------------------------------------------------------
- */
+/* ---- lies ------------------------------------------------------------------------------------ */
 
 /* What comes before the right reply. */
 static const char *const lies[] = {"wrong ID", "wrong port", "wrong name", "wrong type",
@@ -306,8 +303,7 @@ START_TEST(who_guesses_ids_drives_the_question_to_tcp)
 }
 END_TEST
 
-/* ---- silence and failure -----------------------------------------------------------------------
- */
+/* ---- silence and failure --------------------------------------------------------------------- */
 
 /* Answers names that begin with "once" the first time only, and others never. */
 static void answer_once(const struct asked *q, void *ctx)
@@ -413,8 +409,7 @@ START_TEST(the_next_server_is_asked_where_one_refuses_or_fails)
 }
 END_TEST
 
-/* ---- the end -----------------------------------------------------------------------------------
- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 /* SIGTERM once the question is upstream; returns the reply. */
 static struct reply stop_amid(struct dnsd *d, const char *name)

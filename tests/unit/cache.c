@@ -152,8 +152,7 @@ static void has_text(struct cache *c, const char *key, const char *value, uint64
     ck_assert_mem_eq(view.value, value, view.len);
 }
 
-/* ---- what comes back --------------------------------------------------------------------------
- */
+/* ---- what comes back ------------------------------------------------------------------------- */
 
 START_TEST(every_kind_comes_back_as_it_was_put)
 {
@@ -528,8 +527,7 @@ START_TEST(counts_count)
 }
 END_TEST
 
-/* ---- failures that are held -------------------------------------------------------------------
- */
+/* ---- failures that are held ------------------------------------------------------------------ */
 
 static struct cache_item failure_of(const char *key)
 {
@@ -648,8 +646,7 @@ START_TEST(a_fresh_answer_stays_and_is_held_once_it_is_stale)
 }
 END_TEST
 
-/* ---- against a model --------------------------------------------------------------------------
- */
+/* ---- against a model ------------------------------------------------------------------------- */
 
 struct model {
     bool there;
@@ -877,8 +874,7 @@ START_TEST(the_index_grows_without_losing_a_name)
 }
 END_TEST
 
-/* ---- eviction ---------------------------------------------------------------------------------
- */
+/* ---- eviction -------------------------------------------------------------------------------- */
 
 struct flood {
     size_t bytes;
@@ -1213,8 +1209,7 @@ START_TEST(changing_sizes_of_many_names_cost_no_live_ones)
 }
 END_TEST
 
-/* ---- bytes ------------------------------------------------------------------------------------
- */
+/* ---- bytes ----------------------------------------------------------------------------------- */
 
 /* statm is off by some pages for each processor, as the kernel sums up lazily; smaps_rollup is not.
  */

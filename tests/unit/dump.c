@@ -15,8 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* ---- the predictor, played --------------------------------------------------------------------
- */
+/* ---- the predictor, played ------------------------------------------------------------------- */
 
 struct question {
     uint8_t key[WIRE_KEY_MAX];
@@ -77,8 +76,7 @@ static void add_pair(size_t trigger, size_t follower, unsigned score, unsigned l
     };
 }
 
-/* ---- files ------------------------------------------------------------------------------------
- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 static char dir[64], path[96], table_path[104], text[1 << 16];
 
@@ -249,8 +247,7 @@ START_TEST(a_path_that_cannot_be_written_says_why)
 }
 END_TEST
 
-/* ---- a process of its own ---------------------------------------------------------------------
- */
+/* ---- a process of its own -------------------------------------------------------------------- */
 
 START_TEST(a_dump_is_written_by_a_process_of_its_own)
 {

@@ -23,7 +23,7 @@
 #define WAIT_MS    10000 /* for what must come; reached only where a test fails */
 #define EVENTS_MAX 16
 
-/* ---- the world ------------------------------------------------------------------------------ */
+/* ---- the world ------------------------------------------------------------------------------- */
 
 static struct ev_loop *loop;
 static struct turn *turn;
@@ -135,7 +135,7 @@ static void turn_and_wait(int fd, int events)
     turns(1);
 }
 
-/* ---- asks ----------------------------------------------------------------------------------- */
+/* ---- asks ------------------------------------------------------------------------------------ */
 
 struct got {
     struct upstream_ask *ask; /* NULL once it is dead */
@@ -217,7 +217,7 @@ static void wait_thrown_away(uint64_t n)
     ck_assert_uint_eq(counts().udp_thrown_away, n);
 }
 
-/* ---- messages of the server ----------------------------------------------------------------- */
+/* ---- messages of the server ------------------------------------------------------------------ */
 
 struct message {
     uint8_t bytes[WIRE_MESSAGE_MAX + 1];
@@ -246,7 +246,7 @@ static void check_reply(unsigned i, const struct message *r)
     ck_assert_mem_eq(got[i].reply, r->bytes, r->len);
 }
 
-/* ---- UDP ------------------------------------------------------------------------------------ */
+/* ---- UDP ------------------------------------------------------------------------------------- */
 
 struct server {
     int fd;
@@ -1086,7 +1086,7 @@ START_TEST(closed_with_asks_under_way)
 }
 END_TEST
 
-/* ---- TCP ------------------------------------------------------------------------------------ */
+/* ---- TCP ------------------------------------------------------------------------------------- */
 
 static int tcp_accept(const struct server *s)
 {
@@ -1857,7 +1857,7 @@ START_TEST(tcp_asked_again_from_within_a_reply)
 }
 END_TEST
 
-/* ---- the suite ------------------------------------------------------------------------------ */
+/* ---- the suite ------------------------------------------------------------------------------- */
 
 static TCase *udp_case(void)
 {

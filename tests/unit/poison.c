@@ -18,8 +18,7 @@
 
 static const uint8_t seed[POISON_SEED_LEN] = "0123456789abcdef";
 
-/* ---- memory that runs out (linked with --wrap) -------------------------------------------------
- */
+/* ---- memory that runs out (linked with --wrap) ----------------------------------------------- */
 
 static long allocations;  /* since the count was started */
 static long fail_at = -1; /* which of them fails; -1: none */
@@ -67,8 +66,7 @@ int __wrap_zs_init(zs_scanner_t *s, const char *origin, const uint16_t class, co
     return must_fail() ? -1 : __real_zs_init(s, origin, class, ttl);
 }
 
-/* ---- loading -----------------------------------------------------------------------------------
- */
+/* ---- loading --------------------------------------------------------------------------------- */
 
 static char mistakes[MISTAKES][512];
 static size_t n_mistakes;
@@ -121,8 +119,7 @@ static void ck_mistake(const char *text, const char *expected)
         text, mistakes[0], expected);
 }
 
-/* ---- asking ------------------------------------------------------------------------------------
- */
+/* ---- asking ---------------------------------------------------------------------------------- */
 
 /* "a.b" as a wire name; \X is X without its meaning. */
 static size_t wire_name(const char *text, uint8_t out[WIRE_NAME_MAX])
@@ -271,8 +268,7 @@ static const char *ask(const struct poison *p, const char *name, uint16_t type)
 #define PTR   WIRE_TYPE_PTR
 #define TXT   WIRE_TYPE_TXT
 
-/* ---- records -----------------------------------------------------------------------------------
- */
+/* ---- records --------------------------------------------------------------------------------- */
 
 START_TEST(record_is_answered_byte_for_byte)
 {
@@ -522,8 +518,7 @@ START_TEST(nothing_in_the_file)
 }
 END_TEST
 
-/* ---- the short form ----------------------------------------------------------------------------
- */
+/* ---- the short form -------------------------------------------------------------------------- */
 
 START_TEST(addresses_make_a_aaaa_and_ptr)
 {
@@ -607,8 +602,7 @@ START_TEST(addresses_of_nobody_and_of_patterns_make_no_ptr)
 }
 END_TEST
 
-/* ---- patterns and verdicts ---------------------------------------------------------------------
- */
+/* ---- patterns and verdicts ------------------------------------------------------------------- */
 
 START_TEST(wildcard_is_below_and_dot_is_both)
 {
@@ -765,8 +759,7 @@ START_TEST(other_classes_are_not_ours)
 }
 END_TEST
 
-/* ---- the rules against a plain reading of them -------------------------------------------------
- */
+/* ---- the rules against a plain reading of them ----------------------------------------------- */
 
 #define MODEL_RULES 24
 
@@ -903,8 +896,7 @@ START_TEST(random_sets_say_what_a_plain_reading_of_the_rules_says)
 }
 END_TEST
 
-/* ---- CNAME -------------------------------------------------------------------------------------
- */
+/* ---- CNAME ----------------------------------------------------------------------------------- */
 
 START_TEST(cname_is_followed_inside_the_set)
 {
@@ -1000,8 +992,7 @@ START_TEST(cname_may_stand_beside_its_signature)
 }
 END_TEST
 
-/* ---- room --------------------------------------------------------------------------------------
- */
+/* ---- room ------------------------------------------------------------------------------------ */
 
 START_TEST(answer_that_does_not_fit_is_servfail)
 {
@@ -1066,8 +1057,7 @@ START_TEST(as_much_data_as_an_answer_can_hold)
 }
 END_TEST
 
-/* ---- mistakes ----------------------------------------------------------------------------------
- */
+/* ---- mistakes -------------------------------------------------------------------------------- */
 
 #define WORDS "expected a type, an address or one of nxdomain, nodata, refused, drop, pass"
 
@@ -1314,8 +1304,7 @@ START_TEST(files_cut_and_damaged_anywhere)
 }
 END_TEST
 
-/* ---- memory ------------------------------------------------------------------------------------
- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 /* Loads with every allocation failing in turn, until none does. Returns how many there were. */
 static long load_with_failures(const char *text, size_t len)
@@ -1426,8 +1415,7 @@ START_TEST(hundred_thousand_names_are_small)
 }
 END_TEST
 
-/* ---- the example -------------------------------------------------------------------------------
- */
+/* ---- the example ----------------------------------------------------------------------------- */
 
 START_TEST(example_file_says_what_its_comments_say)
 {

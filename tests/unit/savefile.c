@@ -72,8 +72,7 @@ static void assert_holds(const char *path, const char *text)
     free(bytes);
 }
 
-/* ---- writing -----------------------------------------------------------------------------------
- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 START_TEST(what_was_written_is_read_back)
 {
@@ -196,8 +195,7 @@ START_TEST(a_path_too_long_is_told)
 }
 END_TEST
 
-/* ---- reading -----------------------------------------------------------------------------------
- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static void assert_not_read(const char *path, size_t max, int why)
 {

@@ -11,8 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- the modules, played -----------------------------------------------------------------------
- */
+/* ---- the modules, played --------------------------------------------------------------------- */
 
 static struct cache_counts cache_figures;
 static struct flight_counts flight_figures;
@@ -100,8 +99,7 @@ static const char *chaos(const char *wire_name, size_t len)
 
 #define CHAOS(literal) chaos(literal, sizeof(literal)) /* the NUL is the root */
 
-/* ---- CH TXT ------------------------------------------------------------------------------------
- */
+/* ---- CH TXT ---------------------------------------------------------------------------------- */
 
 START_TEST(the_version_has_our_name)
 {
@@ -200,8 +198,7 @@ START_TEST(what_does_not_run_has_figures_too)
 }
 END_TEST
 
-/* ---- the log -----------------------------------------------------------------------------------
- */
+/* ---- the log --------------------------------------------------------------------------------- */
 
 START_TEST(the_log_has_a_line_a_subject)
 {

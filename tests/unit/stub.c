@@ -117,8 +117,7 @@ static void assert_done(enum stub_outcome expected)
     ck_assert_int_eq(outcome, expected);
 }
 
-/* ---- over UDP ---------------------------------------------------------------------------------
- */
+/* ---- over UDP -------------------------------------------------------------------------------- */
 
 START_TEST(answers_and_negative_answers_are_answers)
 {
@@ -207,8 +206,7 @@ START_TEST(each_question_has_its_own_port_and_the_source_it_was_given)
 }
 END_TEST
 
-/* ---- over TCP ---------------------------------------------------------------------------------
- */
+/* ---- over TCP -------------------------------------------------------------------------------- */
 
 /* Truncates, and takes the connection with the question in it. */
 static int accept_question(void)

@@ -9,8 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- what was reported, as "LINE: WHY\n" ------------------------------------------------------
- */
+/* ---- what was reported, as "LINE: WHY\n" ----------------------------------------------------- */
 
 static char reported[16384];
 
@@ -78,8 +77,7 @@ static void assert_siblings(const struct tree *t, size_t first, const char *expe
     ck_assert_str_eq(text, expected);
 }
 
-/* ---- good files -------------------------------------------------------------------------------
- */
+/* ---- good files ------------------------------------------------------------------------------ */
 
 START_TEST(a_page_is_read_with_its_parents_and_delays)
 {

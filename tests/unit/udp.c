@@ -15,7 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* ---- a kernel that can be told what to say -------------------------------------------------- */
+/* ---- a kernel that can be told what to say --------------------------------------------------- */
 
 static int refusals[8]; /* errno of the next calls of sendmmsg; 0 ends them */
 static size_t n_refusals;
@@ -55,7 +55,7 @@ int recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags, struct timespec *
     return got;
 }
 
-/* ---- one listener and one client ------------------------------------------------------------ */
+/* ---- one listener and one client ------------------------------------------------------------- */
 
 static struct udp *udp;
 static int client = -1;
@@ -152,7 +152,7 @@ static struct udp_counts counts(void)
     return c;
 }
 
-/* ---- questions and replies ------------------------------------------------------------------ */
+/* ---- questions and replies ------------------------------------------------------------------- */
 
 START_TEST(two_hundred_datagrams_at_once_are_all_answered_in_order)
 {
@@ -306,7 +306,7 @@ START_TEST(chatter_ports_are_not_even_shown_to_the_desk)
 }
 END_TEST
 
-/* ---- addresses ------------------------------------------------------------------------------ */
+/* ---- addresses ------------------------------------------------------------------------------- */
 
 static void ask_and_compare(const char *text, uint16_t id, enum fake_order order)
 {
@@ -384,7 +384,7 @@ START_TEST(an_address_of_nobody_fails)
 }
 END_TEST
 
-/* ---- a socket in trouble -------------------------------------------------------------------- */
+/* ---- a socket in trouble --------------------------------------------------------------------- */
 
 START_TEST(one_datagram_that_cannot_be_sent_costs_only_itself)
 {
