@@ -1,15 +1,16 @@
 # bench/bench.mk: programs and targets of bench/; included by the Makefile.
 
-BENCH = floor firstanswer cost
+BENCH = floor firstanswer cost eviction
 BENCH_floor       = bench/floor
 BENCH_firstanswer = bench/firstanswer
 BENCH_cost        = bench/cost $(PURE)
+BENCH_eviction    = bench/eviction cache
 
 define BENCH_RULE
 $(BUILD)/bench/$(1): $(BENCH_$(1):%=$(BUILD)/%.o)
 	@mkdir -p $$(@D)
 	@$$(say)
-	$$(Q)$$(CC) $$(LDFLAGS) -o $$@ $$^ -lsodium -lzscanner
+	$$(Q)$$(CC) $$(LDFLAGS) -o $$@ $$^ -lsodium -lzscanner -lm
 endef
 $(foreach b,$(BENCH),$(eval $(call BENCH_RULE,$(b))))
 

@@ -86,9 +86,12 @@ answers() {
     return 1
 }
 
-# Time on processors of all threads, in clock ticks. The command's name may hold blanks.
+# Time on processors, in clock ticks: of all threads, of children that ended and of those that live
+# (dnsmasq forks for each TCP connection). The command's name in the file may hold blanks.
 cpu_ticks() {
-    sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | awk '{ print $12 + $13 }'
+    local pid
+    for pid in "$1" $(pgrep -P "$1"); do cat "/proc/$pid/stat"; done 2>/dev/null |
+        sed 's/.*) //' | awk '{ sum += $12 + $13 + $14 + $15 } END { print sum + 0 }'
 }
 
 rss_bytes() {

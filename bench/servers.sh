@@ -3,8 +3,10 @@
 # Knows the servers; never what is measured. Sourced by the scripts beside it.
 #
 # All the same: one worker thread, 127.0.0.1 with UDP and TCP, everything forwarded to one server,
-# no validation, no log, a cache that holds a million answers (or, "small", next to none, to see
-# what a server needs for itself), TTLs as they come.
+# no validation, no log, TTLs as they come, and a cache that is large enough: "big" for a million
+# answers, "fit" for the names of the bench and as many again where entries are counted (dnsmasq
+# forks for each TCP connection, with all of it), "small" next to none, to see what a server needs
+# for itself.
 
 ALL_PEERS="unbound dnsmasq named kresd pdns dnsdist smartdns"
 
@@ -26,20 +28,21 @@ server_version() {
     dnsmasq) dnsmasq -v ;;
     named) named -v ;;
     kresd) kresd -V ;;
-    pdns) pdns_recursor --version 2>&1 | sed 's/.*PowerDNS/PowerDNS/' ;;
+    pdns) pdns_recursor --version 2>&1 | sed -n 's/.*PowerDNS Recursor /PowerDNS Recursor /p' ;;
     dnsdist) dnsdist --version ;;
     smartdns) smartdns -v ;;
     esac 2>&1 | head -n 1 | cut -c1-60
 }
 
-# server_command NAME PORT UPSTREAM_PORT DIR big|small: writes what it needs into DIR and sets the
+# server_command NAME PORT UPSTREAM_PORT DIR big|fit|small: writes what it needs into DIR and sets the
 # array COMMAND. None of the commands leaves the foreground.
 server_command() {
     local name=$1 port=$2 up=$3 dir=$4 size=$5
     mkdir -p "$dir"
     chmod 755 "$dir"
     local entries=1200000
-    [ "$size" = big ] || entries=10
+    [ "$size" != fit ] || entries=$((2 * NAMES))
+    [ "$size" != small ] || entries=10
     case $name in
     dnsd | dnsd-predict) command_dnsd ;;
     floor) COMMAND=("$BUILD/bench/floor" "$port") ;;
@@ -49,7 +52,7 @@ server_command() {
 
 command_dnsd() {
     local bytes=192M
-    [ "$size" = big ] || bytes=256K
+    [ "$size" != small ] || bytes=256K
     COMMAND=("$BUILD/dnsd" -listen "127.0.0.1:$port" -forward "127.0.0.1:$up"
         -cache-size "${DNSD_CACHE:-$bytes}")
     [ "$name" != dnsd-predict ] || COMMAND+=(-predict)
@@ -57,7 +60,7 @@ command_dnsd() {
 
 command_unbound() {
     local msg=512m rrset=1g
-    [ "$size" = big ] || msg=64k rrset=64k
+    [ "$size" != small ] || msg=64k rrset=64k
     cat >"$dir/conf" <<EOT
 server:
     interface: 127.0.0.1
@@ -111,7 +114,7 @@ EOT
 
 command_named() {
     local bytes=2g
-    [ "$size" = big ] || bytes=2m
+    [ "$size" != small ] || bytes=2m
     cat >"$dir/conf" <<EOT
 options {
     directory "$dir";
@@ -139,7 +142,7 @@ EOT
 
 command_kresd() {
     local megabytes=2048
-    [ "$size" = big ] || megabytes=2
+    [ "$size" != small ] || megabytes=2
     cat >"$dir/conf" <<EOT
 log_level('crit')
 net.ipv6 = false
