@@ -33,7 +33,7 @@ LIBS = -lev -lsodium -lzscanner -lsystemd
 
 # Unit tests: each program, and the modules that it links. The list measures the coupling.
 UNIT = addr quantity rrtype rng wire cache predict poison special conf server resolvconf savefile log querylog stats dump privilege tree ttls \
-       stub report turn udp tcp exchange
+       logline trace rehearsal stub report turn udp tcp exchange
 UNIT_addr       = addr
 UNIT_quantity   = quantity
 UNIT_rrtype     = rrtype quantity
@@ -58,12 +58,15 @@ UNIT_tree       = tools/tree tools/field tools/hostname quantity $(WIRE)
 UNIT_ttls       = tools/ttls tools/field tools/hostname quantity $(WIRE)
 UNIT_stub       = tools/stub net/sockaddr addr $(WIRE)
 UNIT_report     = tools/report
+UNIT_logline    = $(LOGLINE) addr
+UNIT_trace      = $(TRACE)
+UNIT_rehearsal  = tools/grid tools/plot tools/findings $(REHEARSAL) conf prediction
 UNIT_turn       = net/turn net/clock
 UNIT_udp        = net/udp net/turn net/sockaddr addr ops/log tests/unit/fakedesk
 UNIT_tcp        = net/tcp net/turn net/sockaddr addr $(WIRE) ops/log tests/unit/fakedesk
 UNIT_exchange   = net/exchange net/exchange_udp net/exchange_tcp net/turn net/sockaddr addr rng $(WIRE)
 LINK_tcp        = $(foreach f,malloc calloc realloc,-Wl,--wrap=$(f))
-CHECK_LIBS = -lcheck -lsubunit -lm -lrt -lpthread -lsodium -lzscanner -lev -ljansson
+CHECK_LIBS = -lcheck -lsubunit -lm -lrt -lpthread -lsodium -lzscanner -lev -ljansson -lpcap
 
 # Tools: each program, the modules and the libraries that it links.
 TOOLS = dnssequence dnsrehearse slowserver
@@ -73,8 +76,10 @@ LIBS_dnssequence = -lev -ljansson
 TOOL_slowserver = tools/slowserver tools/ttls tools/field tools/hostname quantity addr $(WIRE) \
                   net/sockaddr ops/savefile
 LIBS_slowserver = -lev
-REHEARSAL = tools/rehearsal tools/trace tools/capture tools/logline tools/timestamp tools/ttls tools/field \
-            tools/hostname quantity rrtype addr special cache $(PREDICT) $(WIRE)
+LOGLINE = tools/logline tools/timestamp tools/field tools/hostname quantity rrtype wire wire_name
+TRACE = tools/trace tools/capture tools/logline tools/timestamp tools/field tools/hostname quantity rrtype \
+        addr special $(WIRE)
+REHEARSAL = tools/rehearsal tools/ttls cache $(PREDICT) $(TRACE)
 TOOL_dnsrehearse = tools/dnsrehearse tools/findings tools/grid tools/plot $(REHEARSAL) conf prediction \
                    ops/savefile
 LIBS_dnsrehearse = -ljansson -lpcap -lsodium -lpthread -lm

@@ -24,7 +24,8 @@
 
 #define TTLS_FILE_MAX    ((size_t)256 << 20)
 #define LEARNED_FILE_MAX ((size_t)512 << 20)
-#define TTL_S            60  /* of names that nothing tells the TTL of */
+#define TTL_S            60 /* of names that nothing tells the TTL of */
+#define TITLE_MAX        128
 #define UNDER_WAY_MAX    256 /* prefetches at a time, as dnsd.c has it */
 
 enum exit_code { EXIT_OK = 0, EXIT_BAD = 1, EXIT_USAGE = 2, EXIT_FILE = 3, EXIT_MEMORY = 4 };
@@ -412,12 +413,12 @@ static enum exit_code rehearse(struct program *p)
     if (why == NULL && p->options.grid)
         why = grid_run(p->trace, &p->conf, show_rehearsing, p, &p->grid);
     clear_progress(p);
-    if (why != NULL && p->conf.learned != NULL)
-        fprintf(stderr, "%s: %s\n", conf_values(p->conf_set)->predict_file, why);
-    else if (why != NULL)
-        fprintf(stderr, "dnsrehearse: %s\n", why);
-    if (why != NULL)
+    if (why != NULL && p->conf.learned == NULL)
         return EXIT_MEMORY;
+    if (why != NULL) {
+        fprintf(stderr, "%s: %s\n", conf_values(p->conf_set)->predict_file, why);
+        return EXIT_BAD;
+    }
     grid_judge(&p->grid, (double)p->options.extra_percent / 100);
     return EXIT_OK;
 }
@@ -435,14 +436,17 @@ static int write_plot(const char *path, const char *svg, size_t len)
 static enum exit_code plot(const struct program *p)
 {
     const char *path = p->options.plot;
+    char title[TITLE_MAX];
     struct plot picture = {.grid = &p->grid,
-        .title = trace_name(p),
+        .title = title,
         .extra_max = (double)p->options.extra_percent / 100,
         .given = {.saved = rehearsal_saved(&p->result, p->conf.rtt_ms),
             .extra = rehearsal_extra(&p->result)}};
     size_t len;
     if (path == NULL)
         return EXIT_OK;
+    snprintf(title, sizeof title, "%s: what prediction saves, and what it costs",
+        basename(trace_name(p)));
     char *svg = plot_svg(&picture, &len);
     if (svg == NULL)
         return EXIT_MEMORY;

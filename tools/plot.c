@@ -5,6 +5,7 @@
 #include "tools/findings.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -12,12 +13,12 @@
 #define HEIGHT      480
 #define LEFT        64
 #define RIGHT       600
-#define TOP         56
+#define TOP         84
 #define BOTTOM      424
 #define LEGEND_X    628
 #define LEGEND_STEP 20
-#define TICKS       6   /* about as many on an axis */
-#define GLYPH       6.8 /* width of a letter, about */
+#define TICKS       6 /* about as many on an axis */
+#define FAR         5 /* times the limit: what costs more is not drawn */
 
 /* Windows get darker, or on dark brighter, as they grow. */
 static const char style[] =
@@ -42,6 +43,7 @@ struct axis {
 struct canvas {
     FILE *out;
     struct axis x, y;
+    double far; /* the most that a point drawn costs */
 };
 
 /* ---- axes ------------------------------------------------------------------------------------ */
@@ -85,7 +87,10 @@ static struct canvas canvas_of(const struct plot *p, FILE *out)
         .x = {.min = 0, .max = p->extra_max, .from = LEFT, .to = RIGHT},
         .y = {.min = p->given.saved, .max = p->given.saved, .from = BOTTOM, .to = TOP}};
     widen(&c.x, p->given.extra);
+    c.far = FAR * p->extra_max > p->given.extra ? FAR * p->extra_max : p->given.extra;
     for (size_t i = 0; i < p->grid->n; i++) {
+        if (p->grid->points[i].extra > c.far)
+            continue;
         widen(&c.x, p->grid->points[i].extra);
         widen(&c.y, p->grid->points[i].saved);
     }
@@ -104,19 +109,31 @@ static unsigned n_ticks(const struct axis *a)
     return (unsigned)lround((a->max - a->min) / a->step);
 }
 
-static void draw_x_axis(const struct canvas *c)
+static void draw_x_label(const struct canvas *c, const struct grid *g)
+{
+    size_t beyond = 0;
+    for (size_t i = 0; i < g->n; i++)
+        beyond += g->points[i].extra > c->far;
+    fprintf(c->out,
+        "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">extra questions upstream, in percent",
+        (LEFT + RIGHT) / 2, BOTTOM + 40);
+    if (beyond > 0)
+        fprintf(c->out, "; %zu of %zu settings cost more than %+.0f", beyond, g->n, 100 * c->far);
+    fprintf(c->out, "</text>\n");
+}
+
+static void draw_x_axis(const struct canvas *c, const struct grid *g)
 {
     for (unsigned i = 0; i <= n_ticks(&c->x); i++) {
         double value = c->x.min + i * c->x.step, x = place(&c->x, value);
+        bool zero = fabs(value) < c->x.step / 2;
+        const char *sign = !zero && value > 0 ? "+" : "";
         fprintf(c->out, "<path class=\"g\" d=\"M%.1f %d V%d\"/>\n", x, TOP, BOTTOM);
         fprintf(c->out,
-            "<text class=\"s\" x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%+.*f</text>\n", x,
-            BOTTOM + 18, decimals(c->x.step), 100 * value + 0.0);
+            "<text class=\"s\" x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%s%.*f</text>\n", x,
+            BOTTOM + 18, sign, decimals(c->x.step), zero ? 0 : 100 * value);
     }
-    fprintf(c->out,
-        "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">extra questions upstream, in "
-        "percent</text>\n",
-        (LEFT + RIGHT) / 2, BOTTOM + 40);
+    draw_x_label(c, g);
 }
 
 static void draw_y_axis(const struct canvas *c)
@@ -190,37 +207,22 @@ static void draw_frontier(const struct canvas *c, const struct grid *g)
 {
     const struct grid_point *q = next_on_frontier(g, -INFINITY);
     char letter = 'M';
-    if (q == NULL)
+    if (q == NULL || q->extra > c->far)
         return;
     fprintf(c->out, "<path class=\"f\" d=\"");
-    for (; q != NULL; q = next_on_frontier(g, q->extra), letter = 'L')
+    for (; q != NULL && q->extra <= c->far; q = next_on_frontier(g, q->extra), letter = 'L')
         fprintf(c->out, "%c%.1f %.1f ", letter, place(&c->x, q->extra), place(&c->y, q->saved));
     fprintf(c->out, "\"/>\n");
 }
 
-/* A label beside a point: on the side where there is room, with what is behind it covered. */
-static void draw_label(const struct canvas *c, double x, double y, const char *text, int len)
-{
-    double width = len * GLYPH, at = x + 12;
-    if (at + width > RIGHT)
-        at = x - 12 - width;
-    fprintf(c->out,
-        "<rect class=\"bg\" opacity=\".85\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"18\" "
-        "rx=\"3\"/>\n<text x=\"%.1f\" y=\"%.1f\">%s</text>\n",
-        at - 3, y - 13, width + 6, at, y, text);
-}
-
 static void draw_best(const struct canvas *c, const struct plot *p)
 {
-    char window[FINDINGS_PERIOD_MAX], text[96];
+    const struct grid_point *q;
     if (p->grid->best == GRID_NONE)
         return;
-    const struct grid_point *q = &p->grid->points[p->grid->best];
-    double x = place(&c->x, q->extra), y = place(&c->y, q->saved);
-    fprintf(c->out, "<circle class=\"r\" cx=\"%.1f\" cy=\"%.1f\" r=\"9\"/>\n", x, y);
-    int len = snprintf(text, sizeof text, "window %s, score %u, confidence %u%%",
-        findings_period(q->window_ms, window), q->score, q->confidence_percent);
-    draw_label(c, x, y + 26, text, len);
+    q = &p->grid->points[p->grid->best];
+    fprintf(c->out, "<circle class=\"r\" cx=\"%.1f\" cy=\"%.1f\" r=\"9\"/>\n",
+        place(&c->x, q->extra), place(&c->y, q->saved));
 }
 
 static void draw_given(const struct canvas *c, const struct plot *p)
@@ -284,6 +286,21 @@ static void draw_legend(FILE *out, const struct grid *g)
         LEGEND_X, y - 9, LEGEND_X + 20, y);
 }
 
+static void draw_summary(FILE *out, const struct plot *p)
+{
+    char window[FINDINGS_PERIOD_MAX];
+    fprintf(out, "<text class=\"s\" x=\"%d\" y=\"46\">", LEFT);
+    if (p->grid->best == GRID_NONE) {
+        fprintf(out, "no setting stays within %+.0f %%", 100 * p->extra_max);
+    } else {
+        const struct grid_point *q = &p->grid->points[p->grid->best];
+        fprintf(out, "window %s, score %u, confidence %u%%: saves %.1f %% for %+.1f %%",
+            findings_period(q->window_ms, window), q->score, q->confidence_percent, 100 * q->saved,
+            100 * q->extra);
+    }
+    fprintf(out, "</text>\n");
+}
+
 /* Bytes that are not plain text become a question mark. */
 static void write_text(FILE *out, const char *text)
 {
@@ -308,12 +325,14 @@ static void draw(const struct plot *p, FILE *out)
     fprintf(out, "<text class=\"t\" x=\"%d\" y=\"26\">", LEFT);
     write_text(out, p->title);
     fprintf(out, "</text>\n");
-    draw_x_axis(&c);
+    draw_summary(out, p);
+    draw_x_axis(&c, p->grid);
     draw_y_axis(&c);
     draw_limit(&c, p);
     draw_frontier(&c, p->grid);
     for (size_t i = 0; i < p->grid->n; i++)
-        draw_point(&c, p, &p->grid->points[i]);
+        if (p->grid->points[i].extra <= c.far)
+            draw_point(&c, p, &p->grid->points[i]);
     draw_given(&c, p);
     draw_best(&c, p);
     draw_legend(out, p->grid);

@@ -65,16 +65,19 @@ double rehearsal_extra(const struct rehearsal *r)
 
 /* ---- the cache ------------------------------------------------------------------------------- */
 
-static void put(struct cache *cache, const struct trace_question *q, uint64_t fresh_ms,
+/* The value begins with the question's number, so that a look at the cache leads back to it. */
+static void put(struct run *run, struct cache *cache, uint32_t question, uint64_t fresh_ms,
     enum cache_kind kind, uint64_t now_ms)
 {
-    static const uint8_t value[VALUE_LEN];
+    const struct trace_question *q = trace_question(run->trace, question);
+    uint8_t value[VALUE_LEN] = {0};
     struct cache_item item = {.key = q->key,
         .key_len = q->key_len,
         .value = value,
         .value_len = sizeof value,
         .kind = kind,
         .fresh_ms = fresh_ms};
+    memcpy(value, &question, sizeof question);
     cache_put(cache, &item, now_ms);
 }
 
@@ -91,7 +94,7 @@ static void ask_upstream(struct run *run, uint32_t question, bool speculative, u
     struct state *s = &run->states[question];
     run->r->upstream_predicted++;
     if (s->ttl_ms > 0)
-        put(run->cache, trace_question(run->trace, question), s->ttl_ms, CACHE_POSITIVE, now_ms);
+        put(run, run->cache, question, s->ttl_ms, CACHE_POSITIVE, now_ms);
     s->lands_ms = now_ms + run->conf.rtt_ms;
     s->under_way = true;
     s->speculative = speculative;
@@ -119,13 +122,14 @@ static void join(struct run *run, struct state *s)
 /* The oldest question under way has its answer. */
 static void land(struct run *run)
 {
-    struct state *s = &run->states[run->first];
-    const struct trace_question *q = trace_question(run->trace, run->first);
+    uint32_t question = run->first;
+    struct state *s = &run->states[question];
+    const struct trace_question *q = trace_question(run->trace, question);
     uint64_t now_ms = s->lands_ms;
     run->first = s->next;
     s->under_way = false;
     if (s->ttl_ms == 0 && s->speculative && run->conf.ttl0 == REHEARSAL_TTL0_HOLD)
-        put(run->cache, q, hold_ms(run), CACHE_ONCE, now_ms);
+        put(run, run->cache, question, hold_ms(run), CACHE_ONCE, now_ms);
     join(run, s);
     if (s->predictable)
         predict_landed(run->predict, q->key, q->key_len, true, now_ms);
@@ -166,11 +170,15 @@ static enum predict_copy own_copy(void *ctx, const uint8_t *key, size_t key_len,
 {
     const struct run *run = ctx;
     struct cache_view v;
-    uint32_t question = trace_find(run->trace, key, key_len);
+    uint32_t question;
+    bool fresh = cache_peek(run->cache, key, key_len, now_ms, &v) == CACHE_FRESH;
+    if (fresh)
+        memcpy(&question, v.value, sizeof question);
+    else
+        question = trace_find(run->trace, key, key_len);
     if (question != NONE && run->states[question].under_way)
         return PREDICT_UNDER_WAY;
-    return cache_peek(run->cache, key, key_len, now_ms, &v) == CACHE_FRESH ? PREDICT_FRESH
-                                                                           : PREDICT_ABSENT;
+    return fresh ? PREDICT_FRESH : PREDICT_ABSENT;
 }
 
 static uint64_t fresh_until(void *ctx, const uint8_t *key, size_t key_len, uint64_t now_ms)
@@ -212,7 +220,7 @@ static uint64_t ask_plain(struct run *run, uint32_t question, uint64_t now_ms)
     run->r->upstream++;
     s->plain_lands_ms = now_ms + run->conf.rtt_ms;
     if (s->ttl_ms > 0)
-        put(run->plain, q, s->ttl_ms, CACHE_POSITIVE, now_ms);
+        put(run, run->plain, question, s->ttl_ms, CACHE_POSITIVE, now_ms);
     return run->conf.rtt_ms;
 }
 
