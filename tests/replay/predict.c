@@ -698,6 +698,22 @@ START_TEST(what_failed_for_a_client_is_not_prefetched)
 }
 END_TEST
 
+START_TEST(who_joins_a_prefetch_late_still_has_its_time)
+{
+    int silence = 0;
+    learn(1);
+    w->server = b_fails;
+    w->server_ctx = &silence;
+    size_t sent = sent_b();
+    ask(1, "a.example");
+    world_run_for(w, 4000);
+    struct asked *b = ask(1, "b.example");
+    ck_assert_uint_eq(asked_took(b), FLIGHT_LIFE_MS);
+    ck_assert_uint_eq(asked_rcode(b), WIRE_SERVFAIL);
+    ck_assert_uint_eq(sent_b(), sent + FLIGHT_UDP_MAX);
+}
+END_TEST
+
 static void silent(struct world *world, struct sent *s, void *ctx)
 {
     (void)world;
@@ -792,6 +808,7 @@ static void add_rules(TCase *t)
     tcase_add_test(t, nothing_is_prefetched_once_prediction_is_off);
     tcase_add_test(t, nobody_notices_a_prefetch_that_fails);
     tcase_add_test(t, what_failed_for_a_client_is_not_prefetched);
+    tcase_add_test(t, who_joins_a_prefetch_late_still_has_its_time);
     tcase_add_test(t, nothing_is_prefetched_while_upstream_is_in_trouble);
     tcase_add_test(t, a_prefetch_keeps_no_client_from_being_served);
 }
