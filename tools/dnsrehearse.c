@@ -476,9 +476,7 @@ static enum exit_code print(const struct program *p)
 
 static enum exit_code run(struct program *p)
 {
-    enum exit_code code = read_conf(p);
-    if (code == EXIT_OK)
-        code = read_ttls(p);
+    enum exit_code code = read_ttls(p);
     if (code != EXIT_OK)
         return code;
     set_conf(p);
@@ -503,6 +501,8 @@ int main(int argc, char **argv)
     p.grid.best = GRID_NONE;
     p.terminal = isatty(STDERR_FILENO) == 1;
     if (sodium_init() >= 0 && split_args(&p.options, &argc, argv) == 0)
+        code = read_conf(&p);
+    if (code == EXIT_OK)
         code = read_options(argc, argv, &p.options, &done);
     if (code == EXIT_OK && !done)
         code = run(&p);

@@ -396,8 +396,7 @@ START_TEST(questions_with_ttl_0_join_one_that_is_under_way)
 }
 END_TEST
 
-/* ---- what was learned elsewhere ----------------------------------------------------------------
- */
+/* ---- learned elsewhere ----------------------------------------------------------------------- */
 
 static enum predict_copy absent(void *ctx, const uint8_t *key, size_t key_len, uint64_t now_ms)
 {

@@ -709,6 +709,7 @@ END_TEST
 /* ---- TCP ------------------------------------------------------------------------------------- */
 
 enum { FIN = 1, SYN = 2, RST = 4, ACK = 16 };
+static const uint8_t nothing[1];
 
 static void add_segment(
     struct capture *c, unsigned flags, uint32_t seq, const uint8_t *data, size_t len)
@@ -751,7 +752,7 @@ START_TEST(a_stream_cut_into_segments_anywhere)
         struct capture c;
         struct reading r;
         start_capture(&c, 1);
-        add_segment(&c, SYN, seq, NULL, 0);
+        add_segment(&c, SYN, seq, nothing, 0);
         add_segment(&c, ACK, seq + 1, stream, cut);
         add_segment(&c, ACK | FIN, seq + 1 + (uint32_t)cut, stream + cut, len - cut);
         read_capture(&r, &c);
@@ -770,7 +771,7 @@ START_TEST(segments_that_come_twice_or_overlap)
     struct capture c;
     struct reading r;
     start_capture(&c, 1);
-    add_segment(&c, SYN, 99, NULL, 0);
+    add_segment(&c, SYN, 99, nothing, 0);
     add_segment(&c, ACK, 100, stream, 20);
     add_segment(&c, ACK, 100, stream, 20);
     add_segment(&c, ACK, 110, stream + 10, len - 10);
@@ -790,11 +791,11 @@ START_TEST(a_stream_with_a_gap_is_given_up_there)
     struct capture c;
     struct reading r;
     start_capture(&c, 1);
-    add_segment(&c, SYN, 99, NULL, 0);
+    add_segment(&c, SYN, 99, nothing, 0);
     add_segment(&c, ACK, 100, stream, 40);
     add_segment(&c, ACK, 150, stream + 50, len - 50);
     add_segment(&c, ACK, 140, stream + 40, len - 40);
-    add_segment(&c, SYN, 999, NULL, 0); /* and a new one from the same port is whole */
+    add_segment(&c, SYN, 999, nothing, 0); /* and a new one from the same port is whole */
     add_segment(&c, ACK, 1000, stream, len);
     read_capture(&r, &c);
     ck_assert_int_eq(r.result, TRACE_OK);
@@ -812,8 +813,8 @@ START_TEST(a_stream_whose_start_was_missed_or_that_was_reset)
     struct reading r;
     start_capture(&c, 1);
     add_segment(&c, ACK, 100, stream, len);
-    add_segment(&c, SYN, 199, NULL, 0);
-    add_segment(&c, RST, 200, NULL, 0);
+    add_segment(&c, SYN, 199, nothing, 0);
+    add_segment(&c, RST, 200, nothing, 0);
     add_segment(&c, ACK, 200, stream, len);
     read_capture(&r, &c);
     ck_assert_int_eq(r.result, TRACE_OK);
@@ -828,7 +829,7 @@ START_TEST(a_stream_of_empty_and_of_huge_messages)
     struct capture c;
     struct reading r;
     start_capture(&c, 1);
-    add_segment(&c, SYN, 0, NULL, 0);
+    add_segment(&c, SYN, 0, nothing, 0);
     add_segment(&c, ACK, 1, zeros, sizeof zeros);
     for (uint32_t i = 0; i < 12; i++)
         add_segment(&c, ACK, 1025 + i * 1024, huge, sizeof huge);
@@ -839,8 +840,7 @@ START_TEST(a_stream_of_empty_and_of_huge_messages)
 }
 END_TEST
 
-/* ---- captures that are torn, bent, or of the next generation ----------------------------------
- */
+/* ---- captures torn, bent, or of the next generation ------------------------------------------ */
 
 START_TEST(a_capture_torn_anywhere_is_told_with_its_packet)
 {
@@ -870,7 +870,7 @@ START_TEST(a_capture_with_any_byte_changed_breaks_nothing)
     start_capture(&c, 1);
     add_query(&c, 1, "a", 1);
     add_reply(&c, 1, "a", 60);
-    add_segment(&c, SYN, 99, NULL, 0);
+    add_segment(&c, SYN, 99, nothing, 0);
     add_segment(&c, ACK, 100, stream, len);
     for (size_t i = 0; i < c.len; i++) {
         static const uint8_t changes[] = {0x01, 0x80, 0xff};
