@@ -990,10 +990,12 @@ static void is_cut(const struct how *h)
 }
 
 /* A cached answer of this size, asked for with each way of EDNS. */
-static void cache_sized(size_t size)
+static void cache_sized(size_t reply_size)
 {
+    static size_t size; /* the server goes on */
     struct how h = plain("t.example", WIRE_TYPE_TXT);
     restart();
+    size = reply_size;
     w->server = sized;
     w->server_ctx = &size;
     ask(&h);
