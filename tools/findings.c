@@ -51,7 +51,9 @@ static uint64_t span_ms(const struct trace *t)
 static void print_span(uint64_t ms, FILE *out)
 {
     uint64_t minutes = ms / QUANTITY_MINUTE_MS;
-    if (minutes < 120)
+    if (minutes < 2)
+        fprintf(out, "%.1f seconds", (double)ms / (double)QUANTITY_SECOND_MS);
+    else if (minutes < 120)
         fprintf(out, "%.1f minutes", (double)ms / (double)QUANTITY_MINUTE_MS);
     else if (minutes < (uint64_t)48 * 60)
         fprintf(out, "%.1f hours", (double)ms / (double)QUANTITY_HOUR_MS);
