@@ -199,7 +199,8 @@ lint: $(BUILD)/cppcheck/uthash.h $(BUILD)/cppcheck/utlist.h
 	$(CPPCHECK) $(C_FILES)
 	clang-format --dry-run -Werror $(C_FILES) $(H_FILES)
 	mandoc -T lint -W warning man/*.[1-8]
-	shellcheck -S warning .ci/run packaging/*.sh bench/run bench/check-cost bench/*.sh tests/run tests/layers tests/manual \
+	shellcheck -S warning .ci/run packaging/*.sh bench/run bench/growth bench/check-cost bench/*.sh \
+	    tests/run tests/layers tests/manual \
 	    tests/sequence tests/rehearse tools/demo
 
 format:

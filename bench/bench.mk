@@ -1,8 +1,10 @@
 # bench/bench.mk: programs and targets of bench/; included by the Makefile.
 
-BENCH = floor firstanswer cost eviction
+BENCH = floor firstanswer load idle cost eviction
 BENCH_floor       = bench/floor
 BENCH_firstanswer = bench/firstanswer
+BENCH_load        = bench/load
+BENCH_idle        = bench/idle
 BENCH_cost        = bench/cost $(PURE)
 BENCH_eviction    = bench/eviction cache
 
