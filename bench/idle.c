@@ -53,7 +53,7 @@ static int open_one(uint16_t port, uint32_t number)
 /* Whether a whole reply came. */
 static int ask(int fd)
 {
-    uint8_t reply[2048];
+    uint8_t reply[2048] = {0};
     size_t have = 0;
     if (fd < 0 || send(fd, QUESTION, sizeof QUESTION, MSG_NOSIGNAL) != (ssize_t)sizeof QUESTION)
         return 0;
