@@ -41,7 +41,7 @@ server_command() {
     mkdir -p "$dir"
     chmod 755 "$dir"
     local entries=1200000
-    [ "$size" != fit ] || entries=$((2 * NAMES))
+    [ "$size" != fit ] || entries=$((2 * ${NAMES:-100000}))
     [ "$size" != small ] || entries=10
     case $name in
     dnsd | dnsd-predict) command_dnsd ;;
