@@ -955,8 +955,9 @@ int conf_read_text(struct conf_set *s, const char *text, size_t len, conf_report
 {
     struct reading r = {.set = s, .report = report, .ctx = ctx, .source = FROM_FILE};
     char line[CONF_LINE_MAX + 1];
+    size_t begin = len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0; /* a BOM */
 
-    for (size_t at = 0; at < len;) {
+    for (size_t at = begin; at < len;) {
         const char *start = text + at;
         const char *newline = memchr(start, '\n', len - at);
         size_t line_len = newline != NULL ? (size_t)(newline - start) : len - at;
@@ -1032,15 +1033,37 @@ static bool dump_hits_file(const struct conf *c)
            (c->predict_file[len] == '\0' || strcmp(c->predict_file + len, ".tsv") == 0);
 }
 
+/* Whether the server is one of the addresses that are listened at, as they are written. (What a
+ * wildcard covers is known once it is bound.) */
+static bool is_own_address(const struct conf *c, const struct addr *server)
+{
+    for (size_t i = 0; i < c->n_listen; i++) {
+        struct addr own = c->listen[i];
+        if (own.port == 0)
+            own.port = c->port;
+        if (addr_equal(&own, server))
+            return true;
+    }
+    return false;
+}
+
 static void check_together(struct reading *r)
 {
     const struct conf *c = &r->set->values;
     char option[OPTION_SHOWN_MAX];
+    char text[ADDR_TEXT_MAX];
     const char *value;
 
     if (c->min_ttl_s > c->max_ttl_s) {
         value = point_at(r, "min-ttl", option);
         mistake(r, value, "expected no more than max-ttl");
+    }
+    for (size_t i = 0; i < c->n_servers; i++) {
+        if (!is_own_address(c, &c->servers[i]))
+            continue;
+        (void)point_at(r, "forward", option);
+        addr_format(&c->servers[i], text);
+        mistake(r, text, "dnsd listens there itself");
     }
     if (dump_hits_file(c)) {
         value = point_at(r, "predict-dump", option);

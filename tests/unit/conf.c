@@ -661,7 +661,7 @@ START_TEST(lists_end_where_they_are_full)
         ck_assert_int_eq(read_text(line), 0);
     }
     for (int i = 0; i < CONF_SERVERS_MAX; i++) {
-        snprintf(line, sizeof(line), "forward 10.0.0.%d\n", i);
+        snprintf(line, sizeof(line), "forward 10.1.0.%d\n", i);
         ck_assert_int_eq(read_text(line), 0);
     }
     ck_assert_int_eq(read_text("listen 9.9.9.9\nallow 9.9.9.9\nforward 9.9.9.9"), -1);
@@ -1069,6 +1069,28 @@ START_TEST(what_was_given_explicitly_outweighs_the_seed_rules)
 }
 END_TEST
 
+START_TEST(forwarding_to_an_own_address_is_a_mistake)
+{
+    ck_assert_int_eq(READ_ARGS("-forward", "127.0.0.1@5353", "-forward", "127.0.0.1"), 0);
+    ck_assert_int_eq(read_text("\nport 5353\n"), 0);
+    ck_assert_int_eq(finish(), -1);
+    ck_assert_uint_eq(heard.n, 1);
+    check_mistake(0, 0, "-forward", "127.0.0.1:5353", "dnsd listens there itself");
+    restart();
+    ck_assert_int_eq(READ_ARGS("-forward", "127.0.0.1", "-listen", "127.0.0.1:54"), 0);
+    ck_assert_int_eq(finish(), 0);
+}
+END_TEST
+
+START_TEST(a_byte_order_mark_is_skipped)
+{
+    ck_assert_int_eq(read_text("\xef\xbb\xbfport 54\nprot 54"), -1);
+    ck_assert_uint_eq(values->port, 54);
+    ck_assert_uint_eq(heard.n, 1);
+    ck_assert_uint_eq(heard.mistake[0].line, 2);
+}
+END_TEST
+
 START_TEST(a_min_ttl_above_the_max_ttl_is_a_mistake)
 {
     ck_assert_int_eq(READ_ARGS("-min-ttl", "30", "-max-ttl", "30"), 0);
@@ -1390,6 +1412,8 @@ static void add_together(Suite *s)
     tcase_add_test(t, a_no_to_prediction_outweighs_the_window_of_the_same_place);
     tcase_add_test(t, seed_rules_are_those_of_2007);
     tcase_add_test(t, what_was_given_explicitly_outweighs_the_seed_rules);
+    tcase_add_test(t, forwarding_to_an_own_address_is_a_mistake);
+    tcase_add_test(t, a_byte_order_mark_is_skipped);
     tcase_add_test(t, a_min_ttl_above_the_max_ttl_is_a_mistake);
     tcase_add_test(t, a_score_that_cannot_be_reached_is_a_mistake);
     tcase_add_test(t, a_dump_does_not_replace_what_was_learned);
