@@ -5,9 +5,9 @@
  * where each silence in a row counts as another SILENCE_PENALTY_MS and a server that was never
  * heard counts as UNKNOWN_RTT_MS; among equals the one that stands first in the list. Every
  * EXPLORE_EVERY-th time it is the one that was asked longest ago instead, so that a server that
- * became faster is found. A server that was silent SILENCES_MAX times in a row, or where nobody is,
- * is left alone for a while that doubles from ALONE_MIN_MS to ALONE_MAX_MS; when that is over, a
- * single question probes it. */
+ * became faster is found. A server that was silent SERVER_SILENCES_MAX times in a row, or where
+ * nobody is, is left alone for a while that doubles from ALONE_MIN_MS to ALONE_MAX_MS; when that is
+ * over, a single question probes it. */
 #include "server.h"
 
 #include <sodium.h>
@@ -20,7 +20,6 @@
 #define TIMEOUT_MAX_MS     1500
 #define UNKNOWN_RTT_MS     400
 #define SILENCE_PENALTY_MS 400
-#define SILENCES_MAX       4
 #define ALONE_MIN_MS       1000
 #define ALONE_MAX_MS       60000
 #define EXPLORE_EVERY      100
@@ -47,20 +46,27 @@ struct server {
     uint8_t cookie[SERVER_COOKIE_MAX]; /* client part, then the server's */
     size_t cookie_len;
     uint64_t asked, answered, silent, refused;
+    bool nobody_there; /* why it is left alone: refused, not silent */
+    bool told_gone;    /* the log's last word: it is left alone */
+    bool tell_no_edns, tell_no_case;
+    uint64_t tell_from_ms; /* no word on its coming and going before */
 };
 
 struct servers {
     struct server slot[SLOTS];
     size_t n_listed;
     uint64_t picks;
+    uint64_t news_ms; /* when servers_news may have something */
     uint8_t seed[SERVER_SEED_LEN];
 };
 
 struct servers *servers_create(const uint8_t seed[SERVER_SEED_LEN])
 {
     struct servers *s = calloc(1, sizeof *s);
-    if (s != NULL)
-        memcpy(s->seed, seed, SERVER_SEED_LEN);
+    if (s == NULL)
+        return NULL;
+    memcpy(s->seed, seed, SERVER_SEED_LEN);
+    s->news_ms = SERVER_NO_NEWS;
     return s;
 }
 
@@ -131,6 +137,7 @@ void servers_set(struct servers *s, const struct server_conf *list, size_t n, ui
         v->trust_ad = list[k].trust_ad;
         v->rank = (unsigned)s->n_listed++;
     }
+    s->news_ms = now_ms; /* one that came back to the list may have changed meanwhile */
 }
 
 size_t servers_count(const struct servers *s)
@@ -209,6 +216,70 @@ bool server_trusts_ad(const struct servers *s, int server)
     return s->slot[server].trust_ad;
 }
 
+/* ---- news ------------------------------------------------------------------------------------ */
+
+static bool is_gone(const struct server *v)
+{
+    return v->alone_for_ms > 0;
+}
+
+static void expect_news(struct servers *s, uint64_t at_ms)
+{
+    if (at_ms < s->news_ms)
+        s->news_ms = at_ms;
+}
+
+uint64_t servers_news_ms(const struct servers *s)
+{
+    return s->news_ms;
+}
+
+static enum server_news_kind tell_state(struct server *v, uint64_t now_ms)
+{
+    v->told_gone = is_gone(v);
+    v->tell_from_ms = now_ms + SERVER_NEWS_EVERY_MS;
+    if (!v->told_gone)
+        return SERVER_CAME_BACK;
+    return v->nobody_there ? SERVER_NOBODY_THERE : SERVER_FELL_SILENT;
+}
+
+static bool news_of(struct servers *s, struct server *v, uint64_t now_ms, struct server_news *out)
+{
+    out->addr = v->addr;
+    if (v->tell_no_edns) {
+        v->tell_no_edns = false;
+        out->kind = SERVER_WITHOUT_EDNS;
+        return true;
+    }
+    if (v->tell_no_case) {
+        v->tell_no_case = false;
+        out->kind = SERVER_WITHOUT_CASE;
+        return true;
+    }
+    if (is_gone(v) == v->told_gone)
+        return false;
+    if (v->tell_from_ms > now_ms) {
+        expect_news(s, v->tell_from_ms);
+        return false;
+    }
+    out->kind = tell_state(v, now_ms);
+    return true;
+}
+
+bool servers_news(struct servers *s, uint64_t now_ms, struct server_news *out)
+{
+    if (s->news_ms > now_ms)
+        return false;
+    s->news_ms = SERVER_NO_NEWS;
+    for (int i = 0; i < SLOTS; i++) {
+        if (!s->slot[i].listed || !news_of(s, &s->slot[i], now_ms, out))
+            continue;
+        s->news_ms = now_ms; /* there may be more */
+        return true;
+    }
+    return false;
+}
+
 /* ---- outcomes -------------------------------------------------------------------------------- */
 
 uint64_t server_timeout_ms(const struct servers *s, int server)
@@ -241,8 +312,9 @@ static void smooth(struct server *v, uint64_t rtt_ms)
 void server_answered(struct servers *s, int server, uint64_t rtt_ms, uint64_t now_ms)
 {
     struct server *v = &s->slot[server];
-    (void)now_ms;
     smooth(v, rtt_ms);
+    if (is_gone(v))
+        expect_news(s, now_ms);
     v->answered++;
     v->silences = 0;
     v->alone_until_ms = 0;
@@ -251,10 +323,13 @@ void server_answered(struct servers *s, int server, uint64_t rtt_ms, uint64_t no
 }
 
 /* Many questions can be waiting for it as it falls silent: they count once, until it is probed. */
-static void leave_alone(struct server *v, uint64_t now_ms)
+static void leave_alone(struct servers *s, struct server *v, bool nobody_there, uint64_t now_ms)
 {
-    if (v->alone_for_ms > 0 && !v->probing)
+    if (is_gone(v) && !v->probing)
         return;
+    if (!is_gone(v))
+        expect_news(s, now_ms);
+    v->nobody_there = nobody_there;
     uint64_t ms = v->alone_for_ms == 0 ? ALONE_MIN_MS : v->alone_for_ms * 2;
     if (ms > ALONE_MAX_MS)
         ms = ALONE_MAX_MS;
@@ -267,18 +342,18 @@ void server_silent(struct servers *s, int server, uint64_t now_ms)
 {
     struct server *v = &s->slot[server];
     v->silent++;
-    if (v->silences < SILENCES_MAX)
+    if (v->silences < SERVER_SILENCES_MAX)
         v->silences++;
-    if (v->silences >= SILENCES_MAX)
-        leave_alone(v, now_ms);
+    if (v->silences >= SERVER_SILENCES_MAX)
+        leave_alone(s, v, false, now_ms);
 }
 
 void server_refused(struct servers *s, int server, uint64_t now_ms)
 {
     struct server *v = &s->slot[server];
     v->refused++;
-    v->silences = SILENCES_MAX;
-    leave_alone(v, now_ms);
+    v->silences = SERVER_SILENCES_MAX;
+    leave_alone(s, v, true, now_ms);
 }
 
 /* ---- abilities ------------------------------------------------------------------------------- */
@@ -290,7 +365,12 @@ bool server_takes_edns(const struct servers *s, int server, uint64_t now_ms)
 
 void server_lacks_edns(struct servers *s, int server, uint64_t now_ms)
 {
-    s->slot[server].no_edns_until_ms = now_ms + ABILITY_RETRY_MS;
+    struct server *v = &s->slot[server];
+    if (v->no_edns_until_ms <= now_ms) {
+        v->tell_no_edns = true;
+        expect_news(s, now_ms);
+    }
+    v->no_edns_until_ms = now_ms + ABILITY_RETRY_MS;
 }
 
 bool server_keeps_case(const struct servers *s, int server, uint64_t now_ms)
@@ -300,7 +380,12 @@ bool server_keeps_case(const struct servers *s, int server, uint64_t now_ms)
 
 void server_loses_case(struct servers *s, int server, uint64_t now_ms)
 {
-    s->slot[server].no_case_until_ms = now_ms + ABILITY_RETRY_MS;
+    struct server *v = &s->slot[server];
+    if (v->no_case_until_ms <= now_ms) {
+        v->tell_no_case = true;
+        expect_news(s, now_ms);
+    }
+    v->no_case_until_ms = now_ms + ABILITY_RETRY_MS;
 }
 
 size_t server_cookie(const struct servers *s, int server, uint8_t out[SERVER_COOKIE_MAX])

@@ -79,6 +79,29 @@ enum server_cookie_verdict server_check_cookie(
 /* Takes over what an accepted reply says about cookies. */
 void server_note_cookie(struct servers *s, int server, const uint8_t *cookie, size_t len);
 
+/* What there is to tell of a server, for the log. */
+enum server_news_kind {
+    SERVER_FELL_SILENT,  /* SERVER_SILENCES_MAX messages in a row without a reply: left alone */
+    SERVER_NOBODY_THERE, /* connection refused: left alone */
+    SERVER_CAME_BACK,    /* it answers again */
+    SERVER_WITHOUT_EDNS, /* asked without EDNS for an hour */
+    SERVER_WITHOUT_CASE, /* asked in small letters for an hour */
+};
+
+struct server_news {
+    enum server_news_kind kind;
+    struct addr addr;
+};
+
+/* When there is something to tell (SERVER_NO_NEWS: nothing), and what: to be called until false.
+ * Of a server that comes and goes, no more than one change in SERVER_NEWS_EVERY_MS is told, and
+ * none where it is by then as it was last told. */
+#define SERVER_SILENCES_MAX  4
+#define SERVER_NEWS_EVERY_MS 10000
+#define SERVER_NO_NEWS       UINT64_MAX
+uint64_t servers_news_ms(const struct servers *s);
+bool servers_news(struct servers *s, uint64_t now_ms, struct server_news *out);
+
 struct server_state {
     struct addr addr;
     uint64_t asked, answered, silent, refused;

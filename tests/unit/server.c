@@ -254,6 +254,135 @@ START_TEST(states_come_in_the_order_of_the_list)
 }
 END_TEST
 
+/* ---- what is told ---------------------------------------------------------------------------- */
+
+/* The next piece of news must be this, of server n. */
+static void told(enum server_news_kind kind, unsigned n)
+{
+    struct server_news news;
+    ck_assert_uint_le(servers_news_ms(s), now);
+    ck_assert(servers_news(s, now, &news));
+    ck_assert_int_eq(news.kind, kind);
+    ck_assert_uint_eq(news.addr.ip[15], n);
+}
+
+static void nothing_told(void)
+{
+    struct server_news news;
+    ck_assert(!servers_news(s, now, &news));
+    ck_assert_uint_gt(servers_news_ms(s), now);
+}
+
+START_TEST(a_server_that_falls_silent_is_told_once_and_its_return_once)
+{
+    nothing_told();
+    ck_assert_uint_eq(servers_news_ms(s), SERVER_NO_NEWS);
+    int a = servers_pick(s, 0, now);
+    for (int i = 0; i < 3; i++)
+        server_silent(s, a, now);
+    nothing_told();
+    server_silent(s, a, now);
+    told(SERVER_FELL_SILENT, 1);
+    nothing_told();
+    for (int hour = 0; hour < 60; hour++) { /* each probe is silent too */
+        now += 60000;
+        ck_assert_int_eq(servers_pick(s, 6, now), a);
+        server_silent(s, a, now);
+        nothing_told();
+    }
+    server_answered(s, a, 20, now);
+    told(SERVER_CAME_BACK, 1);
+    server_answered(s, a, 20, now);
+    nothing_told();
+    ck_assert_uint_eq(servers_news_ms(s), SERVER_NO_NEWS);
+}
+END_TEST
+
+START_TEST(where_nobody_is_that_is_told)
+{
+    int a = servers_pick(s, 0, now), b = servers_pick(s, 1U << a, now);
+    server_refused(s, a, now);
+    for (int i = 0; i < 4; i++)
+        server_silent(s, b, now);
+    told(SERVER_NOBODY_THERE, 1);
+    told(SERVER_FELL_SILENT, 2);
+    nothing_told();
+}
+END_TEST
+
+START_TEST(a_server_that_flaps_is_told_every_ten_seconds_at_most)
+{
+    unsigned lines = 0;
+    uint64_t start = now;
+    set(1, 1);
+    int a = servers_pick(s, 0, now);
+    for (; now < start + 100000; now += 500) {
+        struct server_news news;
+        if (now / 500 % 2 == 0)
+            server_refused(s, a, now);
+        else
+            server_answered(s, a, 20, now);
+        lines += servers_news(s, now, &news);
+    }
+    ck_assert_uint_ge(lines, 5);
+    ck_assert_uint_le(lines, 10);
+}
+END_TEST
+
+START_TEST(a_change_held_back_is_told_when_its_time_has_come)
+{
+    set(1, 1);
+    int a = servers_pick(s, 0, now);
+    server_refused(s, a, now);
+    told(SERVER_NOBODY_THERE, 1);
+    now += 1;
+    server_answered(s, a, 20, now);
+    nothing_told();
+    ck_assert_uint_eq(servers_news_ms(s), now + 9999);
+    now += 9999;
+    told(SERVER_CAME_BACK, 1);
+    nothing_told();
+
+    now += 1000; /* gone and back while held back: as it was last told */
+    server_refused(s, a, now);
+    nothing_told();
+    server_answered(s, a, 20, now);
+    now += 9000;
+    nothing_told();
+    ck_assert_uint_eq(servers_news_ms(s), SERVER_NO_NEWS);
+}
+END_TEST
+
+START_TEST(a_server_off_the_list_is_not_told)
+{
+    int a = servers_pick(s, 0, now);
+    server_refused(s, a, now);
+    set(2, 2);
+    nothing_told();
+    set(1, 3); /* back within the time that it is kept */
+    told(SERVER_NOBODY_THERE, 1);
+    nothing_told();
+}
+END_TEST
+
+START_TEST(a_lost_ability_is_told_once_until_it_is_tried_again)
+{
+    int a = servers_pick(s, 0, now);
+    server_lacks_edns(s, a, now);
+    server_lacks_edns(s, a, now);
+    server_loses_case(s, a, now);
+    told(SERVER_WITHOUT_EDNS, 1);
+    told(SERVER_WITHOUT_CASE, 1);
+    nothing_told();
+    server_loses_case(s, a, now + 1);
+    nothing_told();
+    now += 3600000;
+    server_lacks_edns(s, a, now);
+    told(SERVER_WITHOUT_EDNS, 1);
+    nothing_told();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("server");
@@ -275,6 +404,12 @@ int main(void)
     tcase_add_test(t, lost_abilities_are_tried_again_after_an_hour);
     tcase_add_test(t, cookies_are_sent_back_and_checked);
     tcase_add_test(t, states_come_in_the_order_of_the_list);
+    tcase_add_test(t, a_server_that_falls_silent_is_told_once_and_its_return_once);
+    tcase_add_test(t, where_nobody_is_that_is_told);
+    tcase_add_test(t, a_server_that_flaps_is_told_every_ten_seconds_at_most);
+    tcase_add_test(t, a_change_held_back_is_told_when_its_time_has_come);
+    tcase_add_test(t, a_server_off_the_list_is_not_told);
+    tcase_add_test(t, a_lost_ability_is_told_once_until_it_is_tried_again);
     suite_add_tcase(suite, t);
     SRunner *r = srunner_create(suite);
     srunner_run_all(r, CK_NORMAL);
