@@ -316,6 +316,13 @@ static void save_predictions(const struct dnsd *d)
     free(bytes);
 }
 
+/* Says at the start what would otherwise be noticed at the end, when it is lost. */
+static void warn_of_unwritable(const char *path)
+{
+    if (path[0] != '\0' && savefile_check(path) < 0)
+        log_warning("%s: cannot be written: %s", path, strerror(errno));
+}
+
 static void dumped(struct ev_loop *loop, ev_child *w, int events)
 {
     (void)events;
@@ -690,6 +697,8 @@ static enum exit_code start(struct dnsd *d)
     watch_signals(d);
     if (privilege_drop(d->conf->user) < 0)
         return EXIT_CONF;
+    warn_of_unwritable(d->conf->predict_file);
+    warn_of_unwritable(d->conf->predict_dump);
     /* As the user who opens it anew after each rotation. */
     if (d->conf->query_log[0] != '\0' && (d->querylog = querylog_open(d->conf->query_log)) == NULL)
         return EXIT_FILE;
@@ -730,6 +739,39 @@ static enum exit_code run(struct dnsd *d)
     return EXIT_OK;
 }
 
+/* Whether a path that is to be written lies in a directory. (Whether its user may write there shows
+ * at the start.) */
+static bool has_directory(const struct dnsd *d, const char *option, const char *path)
+{
+    struct origin o = {.d = d};
+    char what[CONF_PATH_MAX + 32];
+    if (path[0] == '\0' || strcmp(path, "-") == 0 || savefile_check(path) == 0 || errno == EACCES)
+        return true;
+    snprintf(what, sizeof what, "-%s %s", option, path);
+    complain(&o, 0, what, strerror(errno));
+    return false;
+}
+
+/* What -check-config looks at besides what the files say. */
+static enum exit_code check_surroundings(const struct dnsd *d)
+{
+    const struct conf *c = d->conf;
+    struct resolvconf_servers r;
+    bool good = has_directory(d, "predict-file", c->predict_file);
+    good &= has_directory(d, "predict-dump", c->predict_dump);
+    good &= has_directory(d, "query-log", c->query_log);
+    if (c->user[0] != '\0' && !privilege_has_user(c->user)) {
+        fprintf(stderr, "dnsd: -user %s: there is no such user\n", c->user);
+        good = false;
+    }
+    if (c->forward && c->n_servers == 0 && resolvconf_read(c->resolv_file, &r, NULL, NULL) < 0)
+        fprintf(stderr, "dnsd: %s: %s (there would be no server until it comes)\n", c->resolv_file,
+            strerror(errno));
+    if (good)
+        printf("dnsd: no mistakes\n");
+    return good ? EXIT_OK : EXIT_CONF;
+}
+
 /* What the command line asks for that is done without starting. */
 static bool answered_at_once(const struct conf *c)
 {
@@ -761,7 +803,7 @@ int main(int argc, char **argv)
                         "dnsd -help lists the options\n");
         code = EXIT_NET;
     } else if (read_poison(&d, d.conf, &d.poison, &code) == 0) {
-        code = d.conf->check_config ? EXIT_OK : run(&d);
+        code = d.conf->check_config ? check_surroundings(&d) : run(&d);
     }
 out:
     end(&d);

@@ -122,6 +122,11 @@ static int stay(const char *user)
     return drop_capabilities();
 }
 
+bool privilege_has_user(const char *user)
+{
+    return getpwnam(user) != NULL;
+}
+
 int privilege_drop(const char *user)
 {
     bool root = getuid() == 0 || geteuid() == 0;

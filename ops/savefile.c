@@ -28,16 +28,23 @@ static int write_all(int fd, const uint8_t *bytes, size_t len)
     return 0;
 }
 
+/* Cuts path down to its directory, or gives that. */
+static const char *directory_of(char *path)
+{
+    char *slash = strrchr(path, '/');
+    if (slash == NULL)
+        return ".";
+    if (slash == path)
+        return "/";
+    *slash = '\0';
+    return path;
+}
+
 /* The rename is on the disk only once its directory is. There is nothing to do where that fails:
  * the new file is in place already. */
 static void sync_directory_of(char *path)
 {
-    char *slash = strrchr(path, '/');
-    const char *directory = slash == NULL ? "." : path;
-    if (slash == path)
-        directory = "/";
-    else if (slash != NULL)
-        *slash = '\0';
+    const char *directory = directory_of(path);
     int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return;
@@ -148,6 +155,18 @@ static int read_open(int fd, size_t max, uint8_t **out, size_t *len)
     }
     size_t cap = st.st_size > 0 ? (size_t)st.st_size + 2 : FIRST_READ;
     return read_all(fd, cap > max + 2 ? max + 2 : cap, max, out, len);
+}
+
+int savefile_check(const char *path)
+{
+    char *copy = strdup(path);
+    if (copy == NULL)
+        return -1;
+    int result = access(directory_of(copy), W_OK | X_OK);
+    int saved = errno;
+    free(copy);
+    errno = saved;
+    return result;
 }
 
 int savefile_read(const char *path, size_t max, uint8_t **out, size_t *len)

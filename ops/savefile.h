@@ -10,6 +10,10 @@
  * and end, not for the life of a query. */
 int savefile_write(const char *path, const uint8_t *bytes, size_t len);
 
+/* Whether a file could be written there by who we are now: its directory exists and lets us. 0, or
+ * -1 with errno. */
+int savefile_check(const char *path);
+
 /* Reads all of path, at most max bytes. *out is malloc'ed for the caller to free and has a NUL
  * behind its last byte. 0, or -1 with errno (EFBIG: larger than max; EISDIR: a directory; EINVAL: a
  * pipe or a socket, which could make us wait); then *out and *len are untouched. */

@@ -167,7 +167,14 @@ START_TEST(check_config_starts_nothing)
     const char *conf = write_file("example.conf", "%s", read_file("dnsd.conf"));
     const char *poison = write_file("example.poison", "%s", read_file("poison.conf"));
     struct output o = run_dnsd("-check-config -config %s -poison %s", conf, poison);
-    ck_assert_msg(o.code == 0 && strcmp(o.text, "") == 0, "%d: %s", o.code, o.text);
+    ck_assert_msg(
+        o.code == 0 && strcmp(o.text, "dnsd: no mistakes\n") == 0, "%d: %s", o.code, o.text);
+    o = run_dnsd("-check-config -forward 127.0.0.1 -listen 127.0.0.1:54 -user no.such.user "
+                 "-query-log /no/such/log -predict-file /no/such/file");
+    must_have(o.text, "-user no.such.user: there is no such user");
+    must_have(o.text, "-query-log /no/such/log: No such file or directory");
+    must_have(o.text, "-predict-file /no/such/file: No such file or directory");
+    ck_assert_int_eq(o.code, 1);
     o = run_dnsd("-check-config -forward -poison %s", write_file("p", "a.lan\n"));
     must_have(o.text, "p:1: a.lan: expected");
     ck_assert_int_eq(o.code, 1);

@@ -92,6 +92,17 @@ START_TEST(what_was_written_is_read_back)
 }
 END_TEST
 
+START_TEST(where_a_file_could_be_written_is_told_without_writing)
+{
+    ck_assert_int_eq(savefile_check(in_directory("new")), 0);
+    ck_assert_int_eq(files_in_directory(), 0);
+    ck_assert_int_eq(savefile_check(in_directory("no/new")), -1);
+    ck_assert_int_eq(errno, ENOENT);
+    ck_assert_int_eq(savefile_check("/new.file/"), -1);
+    ck_assert_int_eq(savefile_check("/proc/version/new"), -1);
+}
+END_TEST
+
 START_TEST(an_empty_file_is_a_file)
 {
     ck_assert_int_eq(savefile_write(in_directory("f"), NULL, 0), 0);
@@ -263,6 +274,7 @@ int main(void)
     tcase_add_checked_fixture(writing, make_directory, remove_directory);
     tcase_add_checked_fixture(reading, make_directory, remove_directory);
     tcase_add_test(writing, what_was_written_is_read_back);
+    tcase_add_test(writing, where_a_file_could_be_written_is_told_without_writing);
     tcase_add_test(writing, an_empty_file_is_a_file);
     tcase_add_test(writing, a_shorter_file_keeps_nothing_of_the_longer_one);
     tcase_add_test(writing, nobody_else_may_read_it_whatever_the_umask_and_the_old_mode);
