@@ -372,8 +372,9 @@ static const struct row table[] = {
     {.shown = {.name = "check-config",
          .group = "Operation",
          .help = "report mistakes, and leave",
-         .manual = "Read options, configuration and overrides, report every mistake and leave: "
-                   "with status 0 where there is none.",
+         .manual = "Read options, configuration and overrides, see that the user and the "
+                   "directories of files exist, report every mistake and leave: with status 0 "
+                   "where there is none.",
          .command_line_only = true,
          .words = switch_words},
         .kind = SWITCH,
@@ -1063,7 +1064,7 @@ static void check_together(struct reading *r)
             continue;
         (void)point_at(r, "forward", option);
         addr_format(&c->servers[i], text);
-        mistake(r, text, "dnsd listens there itself");
+        mistake(r, text, "dnsd itself listens there");
     }
     if (dump_hits_file(c)) {
         value = point_at(r, "predict-dump", option);

@@ -1075,7 +1075,7 @@ START_TEST(forwarding_to_an_own_address_is_a_mistake)
     ck_assert_int_eq(read_text("\nport 5353\n"), 0);
     ck_assert_int_eq(finish(), -1);
     ck_assert_uint_eq(heard.n, 1);
-    check_mistake(0, 0, "-forward", "127.0.0.1:5353", "dnsd listens there itself");
+    check_mistake(0, 0, "-forward", "127.0.0.1:5353", "dnsd itself listens there");
     restart();
     ck_assert_int_eq(READ_ARGS("-forward", "127.0.0.1", "-listen", "127.0.0.1:54"), 0);
     ck_assert_int_eq(finish(), 0);
