@@ -4,7 +4,8 @@
 #
 #   packaging/deb.sh BUILD VERSION
 #
-# DEBFULLNAME and DEBEMAIL name the maintainer; without them it is the author of the last commit.
+# DEBFULLNAME and DEBEMAIL name the maintainer; without them it is the author of the last commit, and
+# where git knows none, as in a tarball or in somebody else's checkout, nobody in particular.
 set -eu
 cd "$(dirname "$0")/.."
 TOP=$(pwd)
@@ -12,8 +13,14 @@ build=$1
 version=$2
 work=$build/deb
 
-maintainer="${DEBFULLNAME:-$(git log -1 --format=%an 2>/dev/null || echo dnsd)}"
-maintainer="$maintainer <${DEBEMAIL:-$(git log -1 --format=%ae 2>/dev/null || echo dnsd@localhost)}>"
+name=${DEBFULLNAME:-$(git log -1 --format=%an 2>/dev/null || true)}
+mail=${DEBEMAIL:-$(git log -1 --format=%ae 2>/dev/null || true)}
+# An address without a domain, such as git makes up from the name of a machine, is none to lintian.
+case $mail in
+*@*.*) ;;
+*) mail=dnsd@dnsd.example ;;
+esac
+maintainer="${name:-dnsd} <$mail>"
 # The same tree makes the same package.
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || date +%s)
 export TOP SOURCE_DATE_EPOCH
@@ -21,7 +28,8 @@ export TOP SOURCE_DATE_EPOCH
 rm -rf "$work"
 mkdir -p "$work"
 cp -R packaging/debian "$work/debian"
-sed -i "s|@MAINTAINER@|$maintainer|" "$work/debian/control"
+maintainer_text=$(printf '%s' "$maintainer" | sed 's/[&|\\]/\\&/g')
+sed -i "s|@MAINTAINER@|$maintainer_text|" "$work/debian/control"
 
 cat >"$work/debian/changelog" <<EOT
 dnsd ($version) unstable; urgency=medium
