@@ -266,6 +266,8 @@ install: all $(BUILD)/dnsd.bash $(BUILD)/dnsd.service $(BUILD)/dnsd.conf
 	    install -D -m 644 $(BUILD)/dnsd.conf $(DESTDIR)$(SYSCONFDIR)/dnsd/dnsd.conf
 	test -e $(DESTDIR)$(SYSCONFDIR)/dnsd/poison.conf || \
 	    install -D -m 644 poison.conf $(DESTDIR)$(SYSCONFDIR)/dnsd/poison.conf
+	test -e $(DESTDIR)$(SYSCONFDIR)/logrotate.d/dnsd || \
+	    install -D -m 644 packaging/logrotate $(DESTDIR)$(SYSCONFDIR)/logrotate.d/dnsd
 
 # Configuration stays: it may hold work.
 uninstall:
