@@ -25,13 +25,11 @@
 #define FAILURE_MIN_S 1    /* RFC 9520 3.2: doubled with each failure in a row */
 #define FAILURE_MAX_S 30
 #define FAILURE_LEN                                                                                \
-    4 /* value of a failure in the cache: rcode (2), seconds (1), network error (1) */
+    4               /* value of a failure in the cache: rcode (2), seconds (1), network error (1) */
+#define ECHO_MS 200 /* sooner than any client repeats itself */
 #define HELD_MS 30000 /* a stale answer is not refreshed again for so long (RFC 8767 5) */
 
 enum { FIRST, NEWEST, STREAM, N_ATTEMPTS };
-
-/* Why a question went over to TCP. */
-enum tcp_cause { TCP_NONE, TCP_TRUNCATED, TCP_SUSPECT, TCP_CASE };
 
 struct flight;
 
@@ -59,12 +57,15 @@ struct flight {
     uint16_t rcode; /* of the last error that a server gave */
     uint8_t udp_sent;
     uint8_t tcp_sent;
-    enum tcp_cause tcp_cause;
+    enum flight_tcp tcp_cause;
     bool speculative; /* a prefetch that no client joined */
     bool plain_case;
     bool nudged;
     bool tcp_refused;
     bool network_error;
+    bool echoed;
+    enum flight_why why;
+    int why_server; /* valid unless FLIGHT_WHY_NONE */
     uint8_t *spare; /* a UDP answer set aside; malloc'ed */
     struct wire_answer spare_answer;
     size_t key_len;
@@ -257,6 +258,26 @@ static bool find_stale(const struct flight *f, struct cache_view *v)
            v->kind != CACHE_FAILURE;
 }
 
+/* An error that a server gave is what the client is told, and so is the log. */
+static void note_why(struct flight *f, enum flight_why why, int server)
+{
+    if (f->rcode != 0 && why != FLIGHT_WHY_RCODE)
+        return;
+    f->why = why;
+    f->why_server = server;
+}
+
+static void tell_why(const struct flight *f, struct flight_result *r)
+{
+    const struct servers *servers = f->all->world.servers;
+    r->why = f->why;
+    r->tcp = f->tcp_cause;
+    if (f->why != FLIGHT_WHY_NONE)
+        r->server = server_addr(servers, f->why_server);
+    if (f->tcp_cause != FLIGHT_TCP_NONE)
+        r->tcp_server = server_addr(servers, f->attempt[STREAM].server);
+}
+
 static bool stale_result(struct flight *f, struct flight_result *r)
 {
     struct flights *all = f->all;
@@ -322,6 +343,8 @@ static void fail(struct flight *f)
         r = (struct flight_result){
             .outcome = FLIGHT_FAILED, .rcode = rcode, .network_error = f->network_error};
     }
+    tell_why(f, &r);
+    r.looped = f->echoed;
     finish(f, &r);
 }
 
@@ -359,6 +382,7 @@ static void answer(struct flight *f, const struct wire_answer *a, const uint8_t 
         .packed_len = a->packed_len,
         .rcode = a->rcode,
     };
+    tell_why(f, &r);
     finish(f, &r);
 }
 
@@ -442,7 +466,7 @@ static void send_udp(struct flight *f)
 }
 
 /* Sends the question over TCP if that was not done yet. Returns whether TCP is under way. */
-static bool send_tcp(struct flight *f, int server, enum tcp_cause cause)
+static bool send_tcp(struct flight *f, int server, enum flight_tcp cause)
 {
     struct attempt *t = &f->attempt[STREAM];
     if (f->tcp_sent >= FLIGHT_TCP_MAX)
@@ -497,8 +521,8 @@ static void set_aside(struct flight *f, const struct wire_answer *a)
 static void distrust(struct flight *f, int server)
 {
     f->all->counts.forged++;
-    if (send_tcp(f, server, TCP_SUSPECT))
-        f->tcp_cause = TCP_SUSPECT;
+    if (send_tcp(f, server, FLIGHT_TCP_SUSPECT))
+        f->tcp_cause = FLIGHT_TCP_SUSPECT;
     heap_settle(f->all, f);
 }
 
@@ -530,13 +554,14 @@ static void on_server_error(struct flight *f, const struct attempt *t, const str
         return;
     }
     f->rcode = a->rcode;
+    note_why(f, FLIGHT_WHY_RCODE, t->server);
     f->network_error = false;
     go_on(f);
 }
 
 static void on_truncated(struct flight *f, const struct attempt *t)
 {
-    if (t != &f->attempt[STREAM] && send_tcp(f, t->server, TCP_TRUNCATED)) {
+    if (t != &f->attempt[STREAM] && send_tcp(f, t->server, FLIGHT_TCP_TRUNCATED)) {
         heap_settle(f->all, f);
         return;
     }
@@ -549,7 +574,7 @@ static void note_case(struct flight *f, const struct attempt *t, const uint8_t *
 {
     struct flights *all = f->all;
     size_t name_len = f->key_len - 5;
-    if (f->tcp_cause != TCP_CASE || !t->mixed_case || len < WIRE_HEADER_LEN + name_len)
+    if (f->tcp_cause != FLIGHT_TCP_CASE || !t->mixed_case || len < WIRE_HEADER_LEN + name_len)
         return;
     if (memcmp(msg + WIRE_HEADER_LEN, f->key, name_len) == 0)
         server_loses_case(all->world.servers, t->server, all->now_ms);
@@ -582,7 +607,7 @@ static bool on_reply(struct flight *f, struct attempt *t, const uint8_t *msg, si
         on_truncated(f, t);
     else if (kind == WIRE_ANSWER_ERROR)
         on_server_error(f, t, &a);
-    else if (!stream && f->tcp_cause == TCP_SUSPECT && f->attempt[STREAM].ask != NULL)
+    else if (!stream && f->tcp_cause == FLIGHT_TCP_SUSPECT && f->attempt[STREAM].ask != NULL)
         set_aside(f, &a);
     else
         answer(f, &a, all->packed);
@@ -603,9 +628,10 @@ static void on_refused(struct flight *f, struct attempt *t, enum upstream_event 
     t->ask = NULL;
     if (event == UPSTREAM_REFUSED && !stream && !f->speculative)
         server_refused(all->world.servers, t->server, all->now_ms);
+    note_why(f, event == UPSTREAM_REFUSED ? FLIGHT_WHY_REFUSED : FLIGHT_WHY_UNSENT, t->server);
     f->network_error = true;
     f->tcp_refused |= stream;
-    if (stream && f->tcp_cause == TCP_CASE)
+    if (stream && f->tcp_cause == FLIGHT_TCP_CASE)
         f->plain_case =
             true; /* no TCP there to prove it: the next message keeps to small letters */
     go_on(f);
@@ -629,7 +655,7 @@ static bool on_event(void *ctx, enum upstream_event event, const uint8_t *msg, s
         distrust(f, t->server);
         break;
     case UPSTREAM_CASE_LOST:
-        send_tcp(f, t->server, TCP_CASE);
+        send_tcp(f, t->server, FLIGHT_TCP_CASE);
         heap_settle(f->all, f);
         break;
     }
@@ -707,6 +733,22 @@ enum flight_join_verdict flight_join(
     return joined ? FLIGHT_JOINED : FLIGHT_STARTED;
 }
 
+static bool same_host(const struct addr *a, const struct addr *b)
+{
+    return memcmp(a->ip, b->ip, sizeof a->ip) == 0 || (addr_is_loopback(a) && addr_is_loopback(b));
+}
+
+void flight_echoed(struct flights *all, const uint8_t *key, size_t key_len, const struct addr *from)
+{
+    struct flight *f = find(all, key, key_len);
+    for (int i = 0; f != NULL && i < N_ATTEMPTS; i++) {
+        const struct attempt *t = &f->attempt[i];
+        if (t->ask != NULL && all->now_ms - t->sent_ms <= ECHO_MS &&
+            same_host(server_addr(all->world.servers, t->server), from))
+            f->echoed = true;
+    }
+}
+
 void flight_nudge(struct flights *all, const uint8_t *key, size_t key_len)
 {
     struct flight *f = find(all, key, key_len);
@@ -757,6 +799,7 @@ static void serve_stale(struct flight *f)
     f->stale_ms = FLIGHT_NEVER_MS;
     heap_settle(f->all, f);
     if (f->waiters != NULL && stale_result(f, &r)) {
+        tell_why(f, &r);
         f->all->counts.stale++;
         wake_all(f, &r);
     }
@@ -768,6 +811,8 @@ static void retry(struct flight *f)
     struct flights *all = f->all;
     const struct attempt *t = &f->attempt[f->udp_sent > 1 ? NEWEST : FIRST];
     f->retry_ms = FLIGHT_NEVER_MS;
+    if (t->ask != NULL)
+        note_why(f, FLIGHT_WHY_SILENT, t->server);
     if (!f->speculative) {
         if (t->ask != NULL && f->attempt[STREAM].ask == NULL)
             server_silent(all->world.servers, t->server, all->now_ms);
@@ -781,12 +826,23 @@ static void retry(struct flight *f)
     heap_settle(all, f);
 }
 
+/* Whoever was asked last stays silent. */
+static void give_up(struct flight *f)
+{
+    const struct attempt *newest = &f->attempt[f->udp_sent > 1 ? NEWEST : FIRST];
+    if (f->attempt[STREAM].ask != NULL)
+        newest = &f->attempt[STREAM];
+    if (newest->ask != NULL)
+        note_why(f, FLIGHT_WHY_SILENT, newest->server);
+    fail(f);
+}
+
 /* Does one thing that is due. Each call ends the flight or moves a deadline. */
 static void on_due(struct flight *f)
 {
     uint64_t now_ms = f->all->now_ms;
     if (f->give_up_ms <= now_ms)
-        fail(f);
+        give_up(f);
     else if (f->stale_ms <= now_ms)
         serve_stale(f);
     else

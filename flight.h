@@ -1,7 +1,7 @@
 /* flight.h: the questions under way upstream. One flight a key, whoever asked: clients, their
  * repeats and prefetches wait for the same one. A flight asks, asks again, changes the server or
  * goes over to TCP, stores what it got, and wakes its waiters once. Knows keys, servers and the
- * upstream door; never the clients or how they asked. */
+ * upstream door; never the clients or how they asked (but see flight_echoed). */
 #ifndef DNSD_FLIGHT_H
 #define DNSD_FLIGHT_H
 
@@ -39,6 +39,23 @@ enum flight_outcome {
     FLIGHT_FAILED,   /* no server gave a usable answer; rcode says what to send */
 };
 
+/* What went wrong, for the log: the error that a server gave, else what happened last. */
+enum flight_why {
+    FLIGHT_WHY_NONE,    /* nothing, or nothing yet */
+    FLIGHT_WHY_SILENT,  /* a server did not answer in time */
+    FLIGHT_WHY_REFUSED, /* the network or the server refused */
+    FLIGHT_WHY_UNSENT,  /* this machine could not send: no route, no descriptor, no memory */
+    FLIGHT_WHY_RCODE,   /* a server answered with an error: rcode of the result */
+};
+
+/* Why a question went over to TCP. */
+enum flight_tcp {
+    FLIGHT_TCP_NONE, /* it did not */
+    FLIGHT_TCP_TRUNCATED,
+    FLIGHT_TCP_SUSPECT, /* somebody guesses IDs, or a cookie was missing */
+    FLIGHT_TCP_CASE,    /* the case of the name was lost */
+};
+
 struct flight_result {
     enum flight_outcome outcome;
     const uint8_t *packed; /* valid during the call only */
@@ -46,6 +63,11 @@ struct flight_result {
     uint32_t age_s;
     uint16_t rcode;
     bool network_error; /* FAILED or STALE since no server could be reached */
+    bool looped;        /* it failed, and the server asked had asked the same of us at once */
+    enum flight_why why;
+    enum flight_tcp tcp;
+    const struct addr *server; /* that why is about; NULL: none */
+    const struct addr *tcp_server;
 };
 
 /* Lies in the waiting query. A waiter is woken exactly once, unless it leaves; never from within
@@ -88,6 +110,11 @@ enum flight_join_verdict {
 /* Asks for key, or waits with the others who did. */
 enum flight_join_verdict flight_join(
     struct flights *f, const uint8_t *key, size_t key_len, struct flight_waiter *w);
+
+/* Somebody at this address asked for key too. If that is a server that was asked for it a moment
+ * ago, it seems to forward to us: shown in the result should the flight fail (one that is answered
+ * does not go round in a circle). */
+void flight_echoed(struct flights *f, const uint8_t *key, size_t key_len, const struct addr *from);
 
 /* A client repeats a question that is under way: one early message to the next server, once a
  * flight. */

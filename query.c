@@ -132,7 +132,7 @@ static unsigned hash_of(const struct query_desk *d, const void *key, size_t len)
 
 static void tell_end(struct query_desk *d, const struct client *client,
     const struct wire_question *question, enum query_source source, uint16_t rcode,
-    size_t reply_len, uint64_t took_ms)
+    size_t reply_len, uint64_t took_ms, const struct flight_result *flight)
 {
     d->counts.by_source[source]++;
     if (d->world.ended == NULL)
@@ -144,6 +144,7 @@ static void tell_end(struct query_desk *d, const struct client *client,
         .rcode = rcode,
         .reply_len = reply_len,
         .took_ms = took_ms,
+        .flight = flight,
     };
     d->world.ended(d->world.ctx, &end);
 }
@@ -176,7 +177,7 @@ static enum query_verdict reply_now(
 {
     v->len = wire_write_reply(r, v->out, v->cap);
     uint16_t rcode = r->packed != NULL ? wire_packed_rcode(r->packed, r->packed_len) : r->rcode;
-    tell_end(v->desk, v->client, &v->q.question, source, rcode, v->len, 0);
+    tell_end(v->desk, v->client, &v->q.question, source, rcode, v->len, 0, NULL);
     return QUERY_REPLY;
 }
 
@@ -202,7 +203,7 @@ static enum query_verdict reply_packed(
 static enum query_verdict no_reply(struct visit *v)
 {
     v->len = 0;
-    tell_end(v->desk, v->client, &v->q.question, QUERY_DROPPED, 0, 0, 0);
+    tell_end(v->desk, v->client, &v->q.question, QUERY_DROPPED, 0, 0, 0, NULL);
     return QUERY_NONE;
 }
 
@@ -380,8 +381,8 @@ static size_t join_chain(struct query_desk *d, const struct wire_question *quest
 }
 
 /* The one end of a query that waited. */
-static void query_finish(
-    struct query *q, struct wire_reply *r, enum query_source source, uint64_t now_ms)
+static void query_finish(struct query *q, struct wire_reply *r, enum query_source source,
+    const struct flight_result *flight, uint64_t now_ms)
 {
     struct query_desk *d = q->desk;
     uint64_t took_ms = now_ms - q->asked_ms;
@@ -394,7 +395,7 @@ static void query_finish(
     size_t len = wire_write_reply(r, d->out, sizeof d->out);
     q->client.ops->reply(&q->client, d->out, len);
     uint16_t rcode = r->packed != NULL ? wire_packed_rcode(r->packed, r->packed_len) : r->rcode;
-    tell_end(d, &q->client, &q->q.question, source, rcode, len, took_ms);
+    tell_end(d, &q->client, &q->q.question, source, rcode, len, took_ms, flight);
     query_free(q);
 }
 
@@ -406,7 +407,7 @@ static void query_wake(struct flight_waiter *w, const struct flight_result *resu
     if (result->outcome == FLIGHT_FAILED) {
         r.rcode = result->rcode;
         r.ede = result->network_error ? WIRE_EDE_NETWORK_ERROR : WIRE_EDE_NO_REACHABLE_AUTHORITY;
-        query_finish(q, &r, QUERY_FAILED, now_ms);
+        query_finish(q, &r, QUERY_FAILED, result, now_ms);
         return;
     }
     r.packed = result->packed;
@@ -420,7 +421,8 @@ static void query_wake(struct flight_waiter *w, const struct flight_result *resu
         r.fixed_ttl_s = QUERY_STALE_TTL_S;
         r.ede = WIRE_EDE_STALE;
     }
-    query_finish(q, &r, result->outcome == FLIGHT_STALE ? QUERY_STALE : QUERY_UPSTREAM, now_ms);
+    enum query_source source = result->outcome == FLIGHT_STALE ? QUERY_STALE : QUERY_UPSTREAM;
+    query_finish(q, &r, source, result, now_ms);
 }
 
 /* ---- gates ----------------------------------------------------------------------------------- */
@@ -520,6 +522,23 @@ static void tell_arrival(const struct visit *v, const uint8_t *key, size_t key_l
         world->arrived(world->ctx, &a, v->now_ms);
 }
 
+static unsigned key_flags(const struct wire_query *q)
+{
+    return (q->edns.dnssec_ok ? WIRE_KEY_DO : 0U) | ((q->flags & WIRE_CD) != 0 ? WIRE_KEY_CD : 0U);
+}
+
+/* A server that we forward to may ask with DO or CD what we asked without. */
+static void tell_echo_of_plain(const struct visit *v, const uint8_t *key, size_t key_len)
+{
+    uint8_t plain[WIRE_KEY_MAX];
+    struct wire_question question;
+    unsigned flags;
+    if (wire_key_read(key, key_len, &question, &flags) < 0)
+        return;
+    size_t len = wire_key_write(&question, 0, plain);
+    flight_echoed(v->desk->world.flights, plain, len, &v->client->peer);
+}
+
 /* Waits for the answer to key from upstream. prefix is the chain that leads there, or NULL. */
 static enum query_verdict wait_for(
     struct visit *v, const uint8_t *key, size_t key_len, const uint8_t *prefix, size_t prefix_len)
@@ -541,16 +560,16 @@ static enum query_verdict wait_for(
         return no_reply(v);
     }
     q->waiter.wake = query_wake;
-    if (flight_join(d->world.flights, key, key_len, &q->waiter) == FLIGHT_SHED) {
+    enum flight_join_verdict joined = flight_join(d->world.flights, key, key_len, &q->waiter);
+    if (joined == FLIGHT_SHED) {
         query_free(q);
         return reply_rcode(v, WIRE_SERVFAIL, QUERY_FAILED, WIRE_EDE_NETWORK_ERROR);
     }
+    if (joined == FLIGHT_JOINED)
+        flight_echoed(d->world.flights, key, key_len, &v->client->peer);
+    else if (key_flags(&v->q) != 0)
+        tell_echo_of_plain(v, key, key_len);
     return QUERY_LATER;
-}
-
-static unsigned key_flags(const struct wire_query *q)
-{
-    return (q->edns.dnssec_ok ? WIRE_KEY_DO : 0U) | ((q->flags & WIRE_CD) != 0 ? WIRE_KEY_CD : 0U);
 }
 
 /* The chain of overrides in prefix ends at target, an ordinary name. */

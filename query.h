@@ -44,6 +44,7 @@ struct query_end {
     uint16_t rcode;
     size_t reply_len; /* 0: nothing was sent */
     uint64_t took_ms;
+    const struct flight_result *flight; /* what it waited for; NULL: it did not wait */
 };
 
 /* A question for the predictor: told in the call in which it came, for types that programs ask

@@ -669,6 +669,143 @@ START_TEST(one_client_may_wait_for_a_thousand)
 }
 END_TEST
 
+/* ---- what is told of it ---------------------------------------------------------------------- */
+
+static void check_why(const struct asked *a, enum flight_why why, unsigned server)
+{
+    ck_assert_ptr_nonnull(a->end.flight);
+    ck_assert_int_eq(a->flight.why, why);
+    ck_assert_uint_eq(a->server.ip[15], server);
+}
+
+START_TEST(failures_tell_why_and_which_server)
+{
+    uint16_t rcode = WIRE_REFUSED;
+    w->server = silent;
+    struct asked *a = world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    world_run_for(w, 5000);
+    check_why(a, FLIGHT_WHY_SILENT, 1);
+
+    restart(2);
+    w->server = refusing;
+    a = world_ask(w, 1, "b.example", WIRE_TYPE_A);
+    world_run_for(w, 5000);
+    check_why(a, FLIGHT_WHY_REFUSED, a->server.ip[15] == 1 ? 1 : 2);
+
+    restart(1);
+    w->server = first_refuses;
+    w->server_ctx = &rcode;
+    a = world_ask(w, 1, "c.example", WIRE_TYPE_A);
+    world_run_for(w, 5000);
+    check_why(a, FLIGHT_WHY_RCODE, 1);
+    ck_assert_uint_eq(a->end.rcode, WIRE_REFUSED);
+    struct asked *held = world_ask(w, 2, "c.example", WIRE_TYPE_A);
+    ck_assert_ptr_null(held->end.flight);
+}
+END_TEST
+
+static void no_route(struct world *world, struct sent *s, void *ctx)
+{
+    (void)world;
+    (void)ctx;
+    world_plan(s, 0, UPSTREAM_NOT_SENT, NULL, 0);
+}
+
+START_TEST(what_this_machine_could_not_send_is_no_news_of_the_server)
+{
+    struct server_news news;
+    w->server = no_route;
+    for (unsigned i = 0; i < 8; i++)
+        world_ask(w, i, "a.example", WIRE_TYPE_A);
+    struct asked *a = world_ask(w, 9, "b.example", WIRE_TYPE_A);
+    world_run_for(w, 5000);
+    check_why(a, FLIGHT_WHY_UNSENT, 1);
+    ck_assert(!servers_news(core_servers(w->core), w->now_ms, &news));
+}
+END_TEST
+
+static void first_fails_second_silent(struct world *world, struct sent *s, void *ctx)
+{
+    if (s->server.ip[15] == 1)
+        first_refuses(world, s, ctx);
+}
+
+START_TEST(an_error_of_a_server_is_told_and_not_the_silence_of_the_next)
+{
+    uint16_t rcode = WIRE_SERVFAIL;
+    restart(2);
+    w->server = first_fails_second_silent;
+    w->server_ctx = &rcode;
+    struct asked *a = world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    world_run_for(w, 5000);
+    check_why(a, FLIGHT_WHY_RCODE, 1);
+}
+END_TEST
+
+START_TEST(going_over_to_tcp_is_told)
+{
+    w->server = truncating;
+    struct asked *a = world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    world_run_for(w, 500);
+    ck_assert_int_eq(a->end.source, QUERY_UPSTREAM);
+    ck_assert_int_eq(a->flight.why, FLIGHT_WHY_NONE);
+    ck_assert_int_eq(a->flight.tcp, FLIGHT_TCP_TRUNCATED);
+    ck_assert_uint_eq(a->tcp_server.ip[15], 1);
+}
+END_TEST
+
+/* The server, asked by us, asks us the same. */
+static struct asked *echo(unsigned delay_ms, unsigned server, bool dnssec_ok)
+{
+    uint8_t msg[WIRE_QUERY_MAX];
+    struct client c = world_client(w, 9, CLIENT_UDP);
+    static const uint8_t at[3] = {192, 0, 2};
+    memcpy(c.peer.ip + 12, at, sizeof at);
+    c.peer.ip[15] = (uint8_t)server;
+    size_t len = world_question(
+        msg, 99, "a.example", WIRE_TYPE_A, WIRE_CLASS_IN, WIRE_RD, WIRE_UDP_MAX, dnssec_ok);
+    world_run_for(w, delay_ms);
+    world_begin(w);
+    struct asked *a = world_ask_raw(w, &c, msg, len);
+    world_end(w);
+    return a;
+}
+
+static bool loop_told(
+    world_server *server, unsigned delay_ms, unsigned from, bool dnssec_ok, bool others)
+{
+    static const struct addr_net all = {.ip = {[10] = 0xff, 0xff}, .prefix_len = 96};
+    world_free(w);
+    w = world_create();
+    w->conf.query.allow = &all; /* servers too */
+    w->conf.query.n_allow = 1;
+    world_start(w, 1);
+    if (server != NULL)
+        w->server = server;
+    struct asked *a = others ? world_ask(w, 1, "a.example", WIRE_TYPE_A) : NULL;
+    struct asked *echoed = echo(delay_ms, from, dnssec_ok);
+    world_run_for(w, 5000);
+    a = a != NULL ? a : echoed;
+    ck_assert_ptr_nonnull(a->end.flight);
+    return a->flight.looped;
+}
+
+START_TEST(server_that_asks_us_what_we_ask_it_is_a_loop)
+{
+    ck_assert(loop_told(silent, 5, 1, false, true));
+    ck_assert(loop_told(silent, 5, 1, true, true)); /* it validates */
+}
+END_TEST
+
+START_TEST(no_loop_where_another_asks_or_it_asks_late_or_is_answered)
+{
+    ck_assert(!loop_told(silent, 5, 2, false, true));
+    ck_assert(!loop_told(silent, 250, 1, false, true));
+    ck_assert(!loop_told(NULL, 5, 1, false, true));
+    ck_assert(!loop_told(silent, 0, 1, true, false)); /* no echo of itself */
+}
+END_TEST
+
 static void add_tests(TCase *t)
 {
     tcase_add_test(t, twenty_clients_one_question);
@@ -702,6 +839,12 @@ static void add_tests(TCase *t)
     tcase_add_test(t, negative_without_soa_is_passed_on_and_not_cached);
     tcase_add_test(t, ttl_zero_is_for_those_who_wait_only);
     tcase_add_test(t, one_client_may_wait_for_a_thousand);
+    tcase_add_test(t, failures_tell_why_and_which_server);
+    tcase_add_test(t, what_this_machine_could_not_send_is_no_news_of_the_server);
+    tcase_add_test(t, an_error_of_a_server_is_told_and_not_the_silence_of_the_next);
+    tcase_add_test(t, going_over_to_tcp_is_told);
+    tcase_add_test(t, server_that_asks_us_what_we_ask_it_is_a_loop);
+    tcase_add_test(t, no_loop_where_another_asks_or_it_asks_late_or_is_answered);
 }
 
 int main(void)

@@ -402,6 +402,17 @@ static void ordinary_server(struct world *w, struct sent *s, void *ctx)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
+static void keep_flight(struct asked *a, const struct flight_result *r)
+{
+    if (r == NULL)
+        return;
+    a->flight = *r;
+    if (r->server != NULL)
+        a->server = *r->server;
+    if (r->tcp_server != NULL)
+        a->tcp_server = *r->tcp_server;
+}
+
 static void on_ended(void *ctx, const struct query_end *e)
 {
     struct world *w = ctx;
@@ -410,6 +421,7 @@ static void on_ended(void *ctx, const struct query_end *e)
     w->ended[e->source]++;
     a->n_ended++;
     a->end = *e;
+    keep_flight(a, e->flight);
     ck_assert_uint_eq(a->n_ended, 1);
     w->in_core = in_core;
 }

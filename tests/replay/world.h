@@ -24,9 +24,11 @@ struct asked {
     uint64_t answered_ms;
     uint8_t *reply; /* the last reply */
     size_t len;
-    unsigned n_replies;   /* more than one is a mistake of dnsd */
-    unsigned n_ended;     /* how often the observer was told: once, checked by world_free */
-    struct query_end end; /* the last time; only its numbers are valid */
+    unsigned n_replies;          /* more than one is a mistake of dnsd */
+    unsigned n_ended;            /* how often the observer was told: once, checked by world_free */
+    struct query_end end;        /* the last time; only its numbers are valid */
+    struct flight_result flight; /* of end.flight: the same holds */
+    struct addr server, tcp_server; /* that it named */
 };
 
 /* A message that was sent upstream. */
