@@ -60,9 +60,26 @@ struct program {
 static const char usage[] =
     "usage: dnsrehearse [-predict-... VALUE ...] [-cache-size SIZE] [-min-ttl DURATION]\n"
     "                   [-max-ttl DURATION] [-rtt DURATION] [-ttl DURATION] [-ttls FILE]\n"
-    "                   [-form text|pcap|dnsmasq|unbound] [-port PORT] [-filter EXPRESSION]\n"
-    "                   [-grid] [-extra PERCENT] [-plot FILE.svg] [-json] TRACE\n"
-    "The options -predict-..., -cache-size, -min-ttl and -max-ttl are those of dnsd(8).\n";
+    "                   [-form FORM] [-port PORT] [-filter EXPRESSION] [-grid]\n"
+    "                   [-extra PERCENT] [-plot FILE.svg] [-json] TRACE\n";
+
+static const char help[] =
+    "Runs a captured trace through dnsd's cache and predictor, and tells what prediction would "
+    "have\n"
+    "saved. Nothing is sent. TRACE is a capture or a query log; - is standard input.\n"
+    "  -rtt DURATION       how long an answer takes to come from a server; 30ms\n"
+    "  -ttl DURATION       the TTL of names that nothing tells it of; 60\n"
+    "  -ttls FILE          read TTLs from lines with a name and seconds\n"
+    "  -form FORM          text, pcap, dnsd, dnsmasq or unbound; else told by what is in it\n"
+    "  -port PORT          captures: the port of DNS; 53\n"
+    "  -filter EXPRESSION  captures: only the packets that match, as with tcpdump\n"
+    "  -grid               try many settings, and recommend one\n"
+    "  -extra PERCENT      what a recommended one may ask upstream in addition; 8%\n"
+    "  -plot FILE.svg      draw the grid\n"
+    "  -json               print one JSON object instead of tables\n"
+    "  -help               print this\n"
+    "-predict-..., -cache-size, -min-ttl and -max-ttl are as in `dnsd -help`. More: "
+    "dnsrehearse(1).\n";
 
 /* The row of an option of dnsd's that means something here; NULL for none. */
 static const struct conf_row *find_row(const char *name, size_t len)
@@ -118,7 +135,7 @@ static bool read_form(const char *text, enum trace_form *form)
         const char *name;
         enum trace_form form;
     } forms[] = {{"text", TRACE_TEXT}, {"pcap", TRACE_PCAP}, {"dnsmasq", TRACE_DNSMASQ},
-        {"unbound", TRACE_UNBOUND}};
+        {"unbound", TRACE_UNBOUND}, {"dnsd", TRACE_DNSD}};
     for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
         if (strcmp(forms[i].name, text) != 0)
             continue;
@@ -150,7 +167,7 @@ static const char *read_value(int letter, const char *value, struct options *o)
                    ? NULL
                    : "a port from 1 to 65535";
     case 'f':
-        return read_form(value, &o->form) ? NULL : "text, pcap, dnsmasq or unbound";
+        return read_form(value, &o->form) ? NULL : "text, pcap, dnsd, dnsmasq or unbound";
     default:
         return NULL;
     }
@@ -194,6 +211,7 @@ static enum exit_code read_options(int argc, char **argv, struct options *o, boo
         const char *expected = NULL;
         if (letter == 'h') {
             fputs(usage, stdout);
+            fputs(help, stdout);
             *done = true;
             return EXIT_OK;
         }

@@ -77,6 +77,23 @@ static const char usage[] =
     "usage: dnssequence [-server ADDRESS] [-port N] [-repeat N] [-gap SECONDS]\n"
     "                   [-qtypes TYPE,...] [-clients N] [-warm] [-bars] [-json] TREE...\n";
 
+static const char help[] =
+    "Asks for the names of pages in the order in which a browser would, over and over, and prints\n"
+    "how long each visit took and how much of that was waiting for DNS. A TREE is a file with "
+    "lines\n"
+    "of name, parent or -, and milliseconds after the parent's answer.\n"
+    "  -server ADDRESS    the server to ask, with or without a port; 127.0.0.1\n"
+    "  -port N            its port, where the address has none; 53\n"
+    "  -repeat N          visit each tree N times; 5\n"
+    "  -gap SECONDS       wait between visits: 3, 500ms, 1m; 3\n"
+    "  -qtypes TYPE,...   ask each name for these types; A,AAAA,HTTPS\n"
+    "  -clients N         deal the trees out to 127.0.0.1, 127.0.0.2 ...; 1\n"
+    "  -warm              begin with a visit that does not count\n"
+    "  -bars              print bars even if the output is not a terminal\n"
+    "  -json              print one JSON object, at the end\n"
+    "  -help              print this\n"
+    "More: dnssequence(1).\n";
+
 static bool read_types(const char *text, struct options *o)
 {
     o->n_types = 0;
@@ -159,6 +176,7 @@ static void read_options(int argc, char **argv, struct options *o)
     while ((letter = getopt_long_only(argc, argv, "", names, &index)) != -1) {
         if (letter == 'h') {
             fputs(usage, stdout);
+            fputs(help, stdout);
             exit(EXIT_SUCCESS);
         }
         if (letter == '?') {

@@ -17,6 +17,8 @@ static const char *form_name(enum trace_form form)
         return "dnsmasq";
     case TRACE_UNBOUND:
         return "unbound";
+    case TRACE_DNSD:
+        return "dnsd";
     case TRACE_PCAP:
         return "pcap";
     case TRACE_UNKNOWN:

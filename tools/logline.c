@@ -1,5 +1,5 @@
-/* logline.c: knows what a line of a text trace, of dnsmasq's and of unbound's query log looks like.
- * Never knows what was asked before. */
+/* logline.c: knows what a line of a text trace, and of the query logs of dnsmasq, unbound and dnsd,
+ * looks like. Never knows what was asked before. */
 #include "tools/logline.h"
 
 #include "addr.h"
@@ -12,7 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WORD_MAX 64 /* an address or a type, with its NUL */
+#define WORD_MAX    64          /* an address or a type, with its NUL */
+#define TOOK_MAX_MS (60 * 1000) /* dnsd is done with any question long before that */
 
 /* ---- mistakes and parts of a line ------------------------------------------------------------ */
 
@@ -206,10 +207,53 @@ static enum logline_kind read_unbound(struct field line, struct logline *out)
     return LOGLINE_QUESTION;
 }
 
+/* ---- dnsd ------------------------------------------------------------------------------------ */
+
+/* How a question ended (ops/querylog.h), and whether what dnsd asked for could be told from it. */
+static const struct {
+    const char *source;
+    enum logline_kind kind;
+} sources[] = {{"dropped", LOGLINE_LOCAL}, {"rejected", LOGLINE_LOCAL}, {"chaos", LOGLINE_LOCAL},
+    {"override", LOGLINE_LOCAL}, {"special", LOGLINE_LOCAL}, {"cache", LOGLINE_QUESTION},
+    {"stale", LOGLINE_QUESTION}, {"upstream", LOGLINE_QUESTION}, {"failed", LOGLINE_QUESTION}};
+
+static enum logline_kind kind_of_source(struct field source)
+{
+    for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++)
+        if (field_equal(source, sources[i].source))
+            return sources[i].kind;
+    return LOGLINE_BAD;
+}
+
+/* 2026-03-01T12:00:00.123Z 192.168.1.7 udp example.com A upstream NOERROR 56 23 */
+static enum logline_kind read_dnsd(struct field line, struct logline *out)
+{
+    struct field rest = line, time = field_next(&rest), client = field_next(&rest),
+                 transport = field_next(&rest), name = field_next(&rest), type = field_next(&rest),
+                 source = field_next(&rest), rcode = field_next(&rest), bytes = field_next(&rest),
+                 ms = field_next(&rest);
+    if (!read_time(out, time.at, time.len) || !out->has_year ||
+        (!field_equal(transport, "udp") && !field_equal(transport, "tcp")))
+        return LOGLINE_OTHER;
+    enum logline_kind kind = kind_of_source(source);
+    if (rcode.len == 0 || bytes.len == 0 || ms.len == 0 || field_next(&rest).len > 0)
+        return bad_line(out, "expected the nine fields of dnsd's query log");
+    if (kind == LOGLINE_BAD)
+        return bad(out, source, "is not how a question ends, such as cache or upstream");
+    if (kind == LOGLINE_LOCAL)
+        return LOGLINE_LOCAL;
+    if (!read_addr(client, out->client))
+        return bad(out, client, "is not an address");
+    if (!field_number(ms, TOOK_MAX_MS, &out->took_ms))
+        return bad(out, ms, "is not a time: expected milliseconds, at most 60000");
+    return read_question(out, name, type);
+}
+
 enum logline_kind logline_read(
     enum logline_form form, const char *line, size_t len, struct logline *out)
 {
     struct field f = {.at = line, .len = len};
+    out->took_ms = 0;
     switch (form) {
     case LOGLINE_TEXT:
         return read_text(f, out);
@@ -217,6 +261,8 @@ enum logline_kind logline_read(
         return read_dnsmasq(f, out);
     case LOGLINE_UNBOUND:
         return read_unbound(f, out);
+    case LOGLINE_DNSD:
+        return read_dnsd(f, out);
     }
     return LOGLINE_OTHER;
 }

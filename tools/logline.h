@@ -14,10 +14,12 @@ enum logline_form {
     LOGLINE_TEXT,    /* ms, client, name, type; with # a comment */
     LOGLINE_DNSMASQ, /* log-queries, also log-queries=extra */
     LOGLINE_UNBOUND, /* log-queries: yes */
+    LOGLINE_DNSD,    /* -query-log (ops/querylog.h) */
 };
 
 enum logline_kind {
     LOGLINE_QUESTION,
+    LOGLINE_LOCAL, /* one that was answered or refused without asking anybody (dnsd's form only) */
     LOGLINE_OTHER, /* something else that such a file holds */
     LOGLINE_BAD,   /* it should be a question */
 };
@@ -27,6 +29,7 @@ enum logline_kind {
 
 struct logline {
     uint64_t at_ms;
+    uint64_t took_ms;  /* how long before at_ms it was asked; 0 but in dnsd's form */
     bool has_year;     /* else at_ms counts from the start of a year (timestamp.h) */
     bool has_fraction; /* at_ms is exact to less than a second */
     uint8_t client[LOGLINE_CLIENT_LEN];

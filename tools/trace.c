@@ -249,10 +249,23 @@ int trace_add(struct trace *t, const struct trace_arrival *a)
     if (q == NULL || client == TRACE_NONE || grown == NULL)
         return -1;
     uint64_t at_ms = in_order(t, a);
+    uint64_t took_ms = a->took_ms < at_ms ? a->took_ms : at_ms;
     t->events[t->n_events++] = (struct trace_event){
-        .at_ms = at_ms, .client = client, .question = (uint32_t)(q - t->questions)};
+        .at_ms = at_ms - took_ms, .client = client, .question = (uint32_t)(q - t->questions)};
     t->last_ms = at_ms;
     return 0;
+}
+
+/* By insertion: only what took long has to move, and not far. */
+void trace_sort(struct trace *t)
+{
+    for (size_t i = 1; i < t->n_events; i++) {
+        struct trace_event e = t->events[i];
+        size_t to = i;
+        for (; to > 0 && t->events[to - 1].at_ms > e.at_ms; to--)
+            t->events[to] = t->events[to - 1];
+        t->events[to] = e;
+    }
 }
 
 int trace_answer(
@@ -314,6 +327,8 @@ static enum trace_form form_of_line(const char *line, size_t len)
         return TRACE_DNSMASQ;
     if (logline_read(LOGLINE_UNBOUND, line, len, &read) != LOGLINE_OTHER)
         return TRACE_UNBOUND;
+    if (logline_read(LOGLINE_DNSD, line, len, &read) != LOGLINE_OTHER)
+        return TRACE_DNSD;
     if (logline_read(LOGLINE_TEXT, line, len, &read) == LOGLINE_QUESTION)
         return TRACE_TEXT;
     return TRACE_UNKNOWN;
@@ -335,6 +350,7 @@ static enum trace_form find_form(struct reading *r)
 static int add_line(struct reading *r)
 {
     struct trace_arrival a = {.at_ms = r->read.at_ms,
+        .took_ms = r->read.took_ms,
         .has_year = r->read.has_year,
         .question = {.name = r->read.name,
             .name_len = r->read.name_len,
@@ -352,11 +368,15 @@ static int take_line(struct reading *r, enum trace_form form, size_t len)
 {
     static const enum logline_form forms[] = {[TRACE_TEXT] = LOGLINE_TEXT,
         [TRACE_DNSMASQ] = LOGLINE_DNSMASQ,
-        [TRACE_UNBOUND] = LOGLINE_UNBOUND};
+        [TRACE_UNBOUND] = LOGLINE_UNBOUND,
+        [TRACE_DNSD] = LOGLINE_DNSD};
     size_t back = r->trace->counts.back;
     switch (logline_read(forms[form], r->line, len, &r->read)) {
     case LOGLINE_OTHER:
         r->trace->counts.other++;
+        return 0;
+    case LOGLINE_LOCAL:
+        r->trace->counts.local++;
         return 0;
     case LOGLINE_BAD:
         mistake(r, r->number, r->read.why);
@@ -403,6 +423,8 @@ static enum trace_result read_lines(struct reading *r, enum trace_form form)
         return TRACE_BAD;
     if (form != TRACE_TEXT && !r->has_fraction)
         spread(t);
+    if (form == TRACE_DNSD)
+        trace_sort(t);
     return TRACE_OK;
 }
 
@@ -423,7 +445,7 @@ static enum trace_result read_text(struct trace *t, FILE *file, const struct tra
     else
         mistake(&r, r.first,
             "this is no trace: expected a capture (pcap or pcapng), lines of milliseconds, client, "
-            "name and type, or a query log of dnsmasq or unbound");
+            "name and type, or a query log of dnsd, dnsmasq or unbound");
     free(r.line);
     return result;
 }

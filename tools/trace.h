@@ -14,7 +14,7 @@
 #define TRACE_NONE       UINT32_MAX
 #define TRACE_FILTER_MAX 1024
 
-enum trace_form { TRACE_UNKNOWN, TRACE_TEXT, TRACE_DNSMASQ, TRACE_UNBOUND, TRACE_PCAP };
+enum trace_form { TRACE_UNKNOWN, TRACE_TEXT, TRACE_DNSMASQ, TRACE_UNBOUND, TRACE_DNSD, TRACE_PCAP };
 
 /* A question, whoever asked it. */
 struct trace_question {
@@ -64,6 +64,7 @@ uint32_t trace_find(const struct trace *t, const uint8_t *key, size_t key_len);
 
 struct trace_arrival {
     uint64_t at_ms;
+    uint64_t took_ms; /* it was asked that long before; see trace_sort */
     bool has_year; /* else at_ms counts from the start of a year, which may have ended meanwhile */
     uint8_t client[TRACE_CLIENT_LEN];
     struct wire_question question;
@@ -75,6 +76,10 @@ struct trace_arrival {
  * where it goes back further somebody set a clock, and time goes on from where it was. Returns 0,
  * or -1 when memory is out. */
 int trace_add(struct trace *t, const struct trace_arrival *a);
+
+/* Where events were added as their questions ended, each of which took some time: puts them into
+ * the order in which they were asked. Those of one time stay in theirs. */
+void trace_sort(struct trace *t);
 
 /* An answer to a question was fresh for ttl_s. 0 or -1. */
 int trace_answer(

@@ -284,15 +284,110 @@ START_TEST(a_bad_question_in_the_log_of_unbound)
 }
 END_TEST
 
+/* ---- dnsd ------------------------------------------------------------------------------------ */
+
+static const struct {
+    const char *line, *client, *name;
+    uint16_t type;
+    uint64_t took_ms;
+} dnsd[] = {
+    {"2026-03-01T12:00:00.123Z 192.168.1.7 udp example.com A upstream NOERROR 56 23", "192.168.1.7",
+        "example.com", 1, 23},
+    {"2026-03-01T12:00:00.123Z fd00::7 tcp Www.Example HTTPS cache NXDOMAIN 56 0", "fd00::7",
+        "Www.Example", 65, 0},
+    {"2026-03-01T12:00:00.123Z fe80::1%2 udp . NS stale NOERROR 56 1800", "fe80::1%2", ".", 2,
+        1800},
+    {"2026-03-01T12:00:00.123Z 10.0.0.1 udp a\\032b\\.c TYPE65280 failed SERVFAIL 12 4500",
+        "10.0.0.1", "a\\032b\\046c", 65280, 4500},
+    {"2026-03-01T12:00:00.123Z 10.0.0.1 udp a.example A failed - 0 60000", "10.0.0.1", "a.example",
+        1, 60000},
+};
+
+START_TEST(a_question_in_the_log_of_dnsd)
+{
+    struct logline l;
+    ck_assert_int_eq(reads(LOGLINE_DNSD, dnsd[_i].line, &l), LOGLINE_QUESTION);
+    ck_assert_uint_eq(l.at_ms, 1772366400123);
+    ck_assert_int_eq(l.has_fraction, true);
+    ck_assert_uint_eq(l.took_ms, dnsd[_i].took_ms);
+    ck_assert_name(&l, dnsd[_i].name);
+    ck_assert_client(&l, dnsd[_i].client);
+    ck_assert_uint_eq(l.type, dnsd[_i].type);
+    ck_assert_uint_eq(l.class, WIRE_CLASS_IN);
+}
+END_TEST
+
+static const char *const local_dnsd[] = {
+    "2026-03-01T12:00:00.123Z 10.0.0.1 udp - - dropped - 0 0",
+    "2026-03-01T12:00:00.123Z 10.0.0.1 udp - - rejected FORMERR 12 0",
+    "2026-03-01T12:00:00.123Z 10.0.0.1 tcp version.bind TXT chaos NOERROR 40 0",
+    "2026-03-01T12:00:00.123Z 10.0.0.1 udp router.lan A override NOERROR 44 0",
+    "2026-03-01T12:00:00.123Z 10.0.0.1 udp printer A special NXDOMAIN 80 0",
+};
+
+START_TEST(a_question_that_dnsd_answered_by_itself)
+{
+    struct logline l;
+    ck_assert_int_eq(reads(LOGLINE_DNSD, local_dnsd[_i], &l), LOGLINE_LOCAL);
+}
+END_TEST
+
+static const char *const not_dnsd[] = {
+    "",
+    "2026-03-01T12:00:00.123Z",
+    "2026-03-01T12:00:00.123Z dnsd 0.1.0 starts",
+    "2026-03-01T12:00:00.123Z listening on 127.0.0.1:53",
+    "Nov 21 00:19:01 10.0.0.1 udp a.example A cache NOERROR 56 0",
+    "10.0.0.1 udp a.example A cache NOERROR 56 0",
+    "2026-03-01T12:00:00.123Z 10.0.0.1 tls a.example A cache NOERROR 56 0",
+};
+
+START_TEST(other_lines_of_dnsd)
+{
+    struct logline l;
+    ck_assert_int_eq(reads(LOGLINE_DNSD, not_dnsd[_i], &l), LOGLINE_OTHER);
+}
+END_TEST
+
+static const struct {
+    const char *line, *why;
+} bad_dnsd[] = {
+    {"2026-03-01T12:00:00.123Z 10.0.0.1 udp", "expected the nine fields of dnsd's query log"},
+    {"2026-03-01T12:00:00.123Z 10.0.0.1 udp a.example A cache NOERROR 56",
+        "expected the nine fields of dnsd's query log"},
+    {"2026-03-01T12:00:00.123Z 10.0.0.1 udp a.example A cache NOERROR 56 0 1",
+        "expected the nine fields of dnsd's query log"},
+    {"2026-03-01T12:00:00.123Z 10.0.0.1 udp a.example A cash NOERROR 56 0",
+        "\"cash\" is not how a question ends, such as cache or upstream"},
+    {"2026-03-01T12:00:00.123Z here udp a.example A cache NOERROR 56 0",
+        "\"here\" is not an address"},
+    {"2026-03-01T12:00:00.123Z 10.0.0.1 udp a..b A cache NOERROR 56 0", "\"a..b\" is not a name"},
+    {"2026-03-01T12:00:00.123Z 10.0.0.1 udp a.example - cache NOERROR 56 0",
+        "\"-\" is not a type of record, such as AAAA or TYPE65"},
+    {"2026-03-01T12:00:00.123Z 10.0.0.1 udp a.example A cache NOERROR 56 60001",
+        "\"60001\" is not a time: expected milliseconds, at most 60000"},
+    {"2026-03-01T12:00:00.123Z 10.0.0.1 udp a.example A cache NOERROR 56 -1",
+        "\"-1\" is not a time: expected milliseconds, at most 60000"},
+};
+
+START_TEST(a_bad_line_in_the_log_of_dnsd)
+{
+    struct logline l;
+    ck_assert_int_eq(reads(LOGLINE_DNSD, bad_dnsd[_i].line, &l), LOGLINE_BAD);
+    ck_assert_str_eq(l.why, bad_dnsd[_i].why);
+}
+END_TEST
+
 /* ---- hostile lines --------------------------------------------------------------------------- */
 
 START_TEST(a_line_that_is_cut_or_bent_anywhere_is_not_read_beyond)
 {
     static const char *const lines[] = {"46762\tU1\twww.example.com\tAAAA",
         "Nov 21 00:19:01 dnsmasq[1]: 15 192.168.1.2/53211 query[type=65] a.example from 10.0.0.1",
-        "[1700000000] unbound[1234:0] info: 10.0.0.1 www.example.com. A IN"};
+        "[1700000000] unbound[1234:0] info: 10.0.0.1 www.example.com. A IN",
+        "2026-03-01T12:00:00.123Z 192.168.1.7 udp example.com A upstream NOERROR 56 23"};
     struct logline l;
-    for (unsigned form = LOGLINE_TEXT; form <= LOGLINE_UNBOUND; form++) {
+    for (unsigned form = LOGLINE_TEXT; form <= LOGLINE_DNSD; form++) {
         for (size_t n = 0; n <= strlen(lines[form]); n++) {
             char *exact = malloc(n + 1);
             ck_assert_ptr_nonnull(exact);
@@ -332,6 +427,10 @@ int main(void)
     tcase_add_test(tc, a_question_of_another_class_in_the_log_of_unbound);
     tcase_add_loop_test(tc, other_lines_of_unbound, 0, N(not_unbound));
     tcase_add_loop_test(tc, a_bad_question_in_the_log_of_unbound, 0, N(bad_unbound));
+    tcase_add_loop_test(tc, a_question_in_the_log_of_dnsd, 0, N(dnsd));
+    tcase_add_loop_test(tc, a_question_that_dnsd_answered_by_itself, 0, N(local_dnsd));
+    tcase_add_loop_test(tc, other_lines_of_dnsd, 0, N(not_dnsd));
+    tcase_add_loop_test(tc, a_bad_line_in_the_log_of_dnsd, 0, N(bad_dnsd));
     tcase_add_test(tc, a_line_that_is_cut_or_bent_anywhere_is_not_read_beyond);
     suite_add_tcase(s, tc);
     runner = srunner_create(s);

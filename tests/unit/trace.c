@@ -298,6 +298,58 @@ START_TEST(packets_that_overtook_each_other_stand_still)
 }
 END_TEST
 
+/* Asked: a at .000, b at .010, c at .010, d at .100. A clock that was set back is seen in the times
+ * at which lines were written, which a slow question does not turn around. */
+START_TEST(a_log_of_dnsd_comes_into_the_order_of_asking)
+{
+    static const char *const names[] = {"a.example", "b.example", "c.example", "d.example"};
+    static const uint64_t at_ms[] = {0, 10, 10, 100};
+    struct reading r;
+    read_text(&r, "2026-03-01T12:00:00.000Z 10.0.0.1 udp x A special NXDOMAIN 80 0\n"
+                  "2026-03-01T12:00:00.010Z 10.0.0.1 udp b.example A cache NOERROR 56 0\n"
+                  "2026-03-01T12:00:00.030Z 10.0.0.1 udp c.example A upstream NOERROR 56 20\n"
+                  "2026-03-01T12:00:00.100Z 10.0.0.1 tcp d.example A cache NOERROR 56 0\n"
+                  "2026-03-01T12:00:04.500Z 10.0.0.1 udp a.example A failed SERVFAIL 56 4500\n"
+                  "2026-03-01T12:00:04.600Z 10.0.0.1 udp - - dropped - 0 0\n");
+    ck_assert_int_eq(r.result, TRACE_OK);
+    ck_assert_int_eq(trace_counts(r.t)->form, TRACE_DNSD);
+    ck_assert_uint_eq(trace_counts(r.t)->local, 2);
+    ck_assert_uint_eq(trace_counts(r.t)->back, 0);
+    ck_assert_int_eq(trace_counts(r.t)->whole_seconds, false);
+    ck_assert_uint_eq(trace_n_events(r.t), 4);
+    for (size_t i = 0; i < 4; i++) {
+        ck_assert_str_eq(name_of(&r, i), names[i]);
+        ck_assert_uint_eq(event(&r, i)->at_ms - event(&r, 0)->at_ms, at_ms[i]);
+    }
+    end(&r);
+}
+END_TEST
+
+START_TEST(a_log_of_dnsd_whose_clock_was_set_back)
+{
+    struct reading r;
+    read_text(&r, "2026-03-01T12:00:00.000Z 10.0.0.1 udp a.example A cache NOERROR 56 0\n"
+                  "2026-03-01T11:00:00.000Z 10.0.0.1 udp b.example A upstream NOERROR 56 5\n"
+                  "2026-03-01T11:00:01.000Z 10.0.0.1 udp c.example A cache NOERROR 56 0\n");
+    ck_assert_int_eq(r.result, TRACE_OK);
+    ck_assert_uint_eq(trace_counts(r.t)->back, 1);
+    ck_assert_uint_eq(trace_counts(r.t)->back_ms, 3600000);
+    ck_assert_str_eq(name_of(&r, 0), "b.example");
+    ck_assert_uint_eq(event(&r, 2)->at_ms - event(&r, 1)->at_ms, 1000);
+    end(&r);
+}
+END_TEST
+
+START_TEST(a_time_that_is_shorter_than_what_a_question_took)
+{
+    struct reading r;
+    read_text(&r, "1970-01-01T00:00:00.005Z 10.0.0.1 udp a.example A upstream NOERROR 56 6\n");
+    ck_assert_int_eq(r.result, TRACE_OK);
+    ck_assert_uint_eq(event(&r, 0)->at_ms, 0);
+    end(&r);
+}
+END_TEST
+
 START_TEST(a_bad_question_in_a_log_is_told_with_its_line)
 {
     struct reading r;
@@ -979,6 +1031,9 @@ static TCase *text_case(void)
     tcase_add_test(tc, a_log_across_new_year);
     tcase_add_test(tc, a_log_whose_clock_was_set_back_goes_on_from_there);
     tcase_add_test(tc, packets_that_overtook_each_other_stand_still);
+    tcase_add_test(tc, a_log_of_dnsd_comes_into_the_order_of_asking);
+    tcase_add_test(tc, a_log_of_dnsd_whose_clock_was_set_back);
+    tcase_add_test(tc, a_time_that_is_shorter_than_what_a_question_took);
     tcase_add_test(tc, a_bad_question_in_a_log_is_told_with_its_line);
     tcase_add_test(tc, many_clients_and_questions_are_each_known_once);
     return tc;
