@@ -199,7 +199,7 @@ lint: $(BUILD)/cppcheck/uthash.h $(BUILD)/cppcheck/utlist.h
 	$(CPPCHECK) $(C_FILES)
 	clang-format --dry-run -Werror $(C_FILES) $(H_FILES)
 	mandoc -T lint -W warning man/*.[1-8]
-	shellcheck -S warning .ci/run packaging/*.sh bench/run bench/growth bench/check-cost bench/*.sh \
+	shellcheck -S warning .ci/run packaging/*.sh bench/run bench/growth bench/predict bench/check-cost bench/*.sh \
 	    tests/run tests/layers tests/manual \
 	    tests/sequence tests/rehearse tools/demo
 
@@ -303,6 +303,7 @@ help:
 	@echo 'make unit/NAME       one test program; also replay/NAME, system/NAME'
 	@echo 'make check-cost      instructions a question, against the recorded figures'
 	@echo 'make bench           against its peers; also bench-quick, bench-growth, bench-eviction'
+	@echo 'make bench-predict   what prediction gains on page loads, beside its peers'
 	@echo 'make lint            two compilers, cppcheck, clang-format, mandoc, shellcheck'
 	@echo 'make format          clang-format on all C files'
 	@echo 'make man             the list of options in man/dnsd.8, from conf.c'

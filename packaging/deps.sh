@@ -1,7 +1,7 @@
 #!/bin/sh
 # packaging/deps.sh: the Debian packages that the parts of this tree need, in one place.
 #
-#   packaging/deps.sh run|check|valgrind|lint|deb|cost|bench...
+#   packaging/deps.sh run|check|valgrind|lint|deb|cost|bench|predict...
 #
 # Installs what is missing, and says so before it does it. Not a Debian: says what is needed.
 set -eu
@@ -21,6 +21,8 @@ packages_for() {
     # A server to forward to, what asks, and the peers to be measured against.
     bench) echo nsd dnsperf procps util-linux unbound dnsmasq-base bind9 knot-resolver \
         pdns-recursor dnsdist smartdns ;;
+    # Peers that only cache.
+    predict) echo procps util-linux unbound dnsmasq-base ;;
     *) return 1 ;;
     esac
 }
@@ -53,7 +55,7 @@ keep_from_starting() {
 }
 
 if [ $# -eq 0 ]; then
-    echo "usage: packaging/deps.sh run|check|valgrind|lint|deb|cost|bench..." >&2
+    echo "usage: packaging/deps.sh run|check|valgrind|lint|deb|cost|bench|predict..." >&2
     exit 2
 fi
 
