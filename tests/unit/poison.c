@@ -1431,7 +1431,7 @@ START_TEST(example_file_says_what_its_comments_say)
     ck_assert_msg(p != NULL, "%s", mistakes[0]);
     ck_assert_str_eq(ask(p, "router.lan", A), "0 an:router.lan,300,1,c0a80101");
     ck_assert_str_eq(
-        ask(p, "printer.lan", AAAA), "0 an:printer.lan,300,28,fe800000000000000000000000000009");
+        ask(p, "printer.lan", AAAA), "0 an:printer.lan,300,28,fd000001000000000000000000000009");
     ck_assert_str_eq(ask(p, "9.1.168.192.in-addr.arpa", PTR),
         "0 an:9.1.168.192.in-addr.arpa,300,12,printer.lan");
     ck_assert_str_eq(ask(p, "20.1.168.192.in-addr.arpa", PTR),
