@@ -9,6 +9,7 @@
  * something. */
 #include "net/exchange_ways.h"
 #include "net/sockaddr.h"
+#include "ops/log.h"
 #include "wire.h"
 
 #include <assert.h>
@@ -21,6 +22,7 @@
 #include <unistd.h>
 #include <utlist.h>
 
+#define UNSENT_EVERY_MS 10000 /* between warnings */
 #define IN_FLIGHT_MAX   64    /* of one connection */
 #define CANCELLED_MAX   32    /* of them, then the connection gets no more asks */
 #define CONNECTIONS_MAX 2     /* that one server gets opened for load */
@@ -75,6 +77,7 @@ struct connection {
 
 struct exchange_tcp {
     struct exchange_means means;
+    struct log_limit unsent_limit;
     struct connection *connections;
 };
 
@@ -83,8 +86,10 @@ static void on_ready(struct ev_loop *loop, ev_io *w, int revents);
 struct exchange_tcp *exchange_tcp_create(const struct exchange_means *means)
 {
     struct exchange_tcp *x = calloc(1, sizeof *x);
-    if (x)
-        x->means = *means;
+    if (!x)
+        return NULL;
+    x->means = *means;
+    x->unsent_limit.every_ms = UNSENT_EVERY_MS;
     return x;
 }
 
@@ -391,6 +396,19 @@ static int open_connection(struct connection *c)
     return 0;
 }
 
+/* Whether it is the server that does not want us; else it is this machine, and somebody may mend
+ * it. */
+static bool was_refused(struct connection *c, int error)
+{
+    char text[ADDR_TEXT_MAX];
+    if (error == ECONNREFUSED)
+        return true;
+    addr_format(&c->server, text);
+    log_warning_limited(
+        &c->x->unsent_limit, now_ms(c), "cannot ask server %s over TCP: %s", text, strerror(error));
+    return false;
+}
+
 static void look_after(struct connection *c)
 {
     c->to_do = false;
@@ -398,7 +416,7 @@ static void look_after(struct connection *c)
         connection_end(c, UPSTREAM_REFUSED);
     } else if (c->state == NEW) {
         if (open_connection(c) < 0)
-            connection_end(c, errno == ECONNREFUSED ? UPSTREAM_REFUSED : UPSTREAM_NOT_SENT);
+            connection_end(c, was_refused(c, errno) ? UPSTREAM_REFUSED : UPSTREAM_NOT_SENT);
     } else if (c->state == CONNECTED && c->waiting) {
         if (push(c) < 0)
             connection_end(c, UPSTREAM_REFUSED);

@@ -9,6 +9,7 @@
  * that ended leaves its ID behind, so that a late or doubled reply is not taken for a guess. */
 #include "net/exchange_ways.h"
 #include "net/sockaddr.h"
+#include "ops/log.h"
 #include "wire.h"
 
 #include <errno.h>
@@ -19,11 +20,12 @@
 #include <unistd.h>
 #include <utlist.h>
 
-#define ASKS_MAX   256 /* of one socket: then the turn opens another one */
-#define BATCH_MAX  32  /* datagrams read at once */
-#define PORT_FIRST 1024
-#define PORT_TRIES 10
-#define WRONG_IDS  3 /* datagrams at one socket that make it look like guessing (SECURITY 1) */
+#define UNSENT_EVERY_MS 10000 /* between warnings */
+#define ASKS_MAX        256   /* of one socket: then the turn opens another one */
+#define BATCH_MAX       32    /* datagrams read at once */
+#define PORT_FIRST      1024
+#define PORT_TRIES      10
+#define WRONG_IDS       3 /* datagrams at one socket that make it look like guessing (SECURITY 1) */
 
 enum state { FRESH, OPEN, ENDED };
 
@@ -55,6 +57,7 @@ struct udp_socket {
 
 struct exchange_udp {
     struct exchange_means means;
+    struct log_limit unsent_limit;
     struct udp_socket *fresh, *open, *ended;
     struct mmsghdr out[ASKS_MAX];
     struct iovec out_iov[ASKS_MAX];
@@ -72,6 +75,7 @@ struct exchange_udp *exchange_udp_create(const struct exchange_means *means)
     if (!x)
         return NULL;
     x->means = *means;
+    x->unsent_limit.every_ms = UNSENT_EVERY_MS;
     for (unsigned i = 0; i < ASKS_MAX; i++) {
         x->out[i].msg_hdr.msg_iov = &x->out_iov[i];
         x->out[i].msg_hdr.msg_iovlen = 1;
@@ -320,6 +324,15 @@ static unsigned gather(struct udp_socket *s)
     return n;
 }
 
+/* It is this machine that cannot: the server has nothing to do with it. */
+static void warn_unsent(struct udp_socket *s, int error)
+{
+    char text[ADDR_TEXT_MAX];
+    addr_format(&s->server, text);
+    log_warning_limited(&s->x->unsent_limit, turn_now_ms(s->x->means.turn),
+        "cannot ask server %s over UDP: %s", text, strerror(error));
+}
+
 /* Sends what was not sent. Every round sends something, or is the last one. */
 static void send_asks(struct udp_socket *s)
 {
@@ -346,6 +359,7 @@ static void send_asks(struct udp_socket *s)
         finish_from(s, 0, UPSTREAM_REFUSED);
         break;
     default:
+        warn_unsent(s, errno);
         watch(s, EV_READ);
         finish_from(s, s->n_sent, UPSTREAM_NOT_SENT);
     }
@@ -362,10 +376,12 @@ void exchange_udp_end_turn(struct exchange_udp *x)
     }
     for (; n > 0 && (s = x->fresh) != NULL; n--) {
         move_to(s, OPEN);
-        if (open_socket(s) < 0)
+        if (open_socket(s) < 0) {
+            warn_unsent(s, errno);
             finish_from(s, 0, UPSTREAM_NOT_SENT);
-        else
+        } else {
             send_asks(s);
+        }
     }
     while (x->ended)
         socket_free(x->ended);

@@ -121,7 +121,7 @@ struct tcp {
     uint64_t paused_until_ms; /* UINT64_MAX while accepting */
     bool stopping;
     struct tcp_counts counts;
-    struct log_limit pause_limit, full_limit;
+    struct log_limit pause_limit, full_limit, stranger_limit;
     size_t cork_len;
     uint8_t cork[CORK_SIZE]; /* whole frames to the connection that is being read */
     uint8_t in[FRAME_MAX];
@@ -757,6 +757,15 @@ static void refuse_over_limit(struct tcp *t, const struct addr *from)
         t->n_open);
 }
 
+static void refuse_stranger(struct tcp *t, const struct addr *from)
+{
+    char text[ADDR_TEXT_MAX];
+    addr_format_ip(from, text);
+    t->counts.not_allowed++;
+    log_debug_limited(&t->stranger_limit, turn_now_ms(t->turn),
+        "refused a TCP connection from %s: it is not served (-allow)", text);
+}
+
 /* Takes over fd, or closes it. */
 static void admit(struct listener *l, int fd, const struct sockaddr_storage *ss)
 {
@@ -764,8 +773,10 @@ static void admit(struct listener *l, int fd, const struct sockaddr_storage *ss)
     struct addr from;
     struct peer *p = NULL;
     struct conn *c = NULL;
-    if (sockaddr_to_addr(ss, &from) != 0 || !query_allows(t->desk, &from)) {
-        t->counts.not_allowed++;
+    if (sockaddr_to_addr(ss, &from) != 0)
+        goto refused;
+    if (!query_allows(t->desk, &from)) {
+        refuse_stranger(t, &from);
         goto refused;
     }
     p = peer_join(t, &from);

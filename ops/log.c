@@ -177,20 +177,41 @@ void log_debug(const char *format, ...)
     va_end(args);
 }
 
+/* Whether a line may go out now; then what was left out before is told. */
+static bool take_turn(struct log_limit *limit, unsigned long long now_ms, enum level level)
+{
+    unsigned every_ms = limit->every_ms != 0 ? limit->every_ms : LIMIT_MS;
+    bool first = limit->last_ms == 0;
+    if (!first && now_ms < limit->last_ms + every_ms) {
+        limit->left_out++;
+        return false;
+    }
+    if (limit->left_out > 0 && level == LEVEL_WARNING)
+        log_warning("%lu warnings like the next one were left out", limit->left_out);
+    else if (limit->left_out > 0)
+        log_debug("%lu lines like the next one were left out", limit->left_out);
+    limit->left_out = 0;
+    limit->last_ms = now_ms > 0 ? now_ms : 1; /* 0 means never */
+    return true;
+}
+
 void log_warning_limited(
     struct log_limit *limit, unsigned long long now_ms, const char *format, ...)
 {
-    bool first = limit->last_ms == 0;
-    if (!first && now_ms < limit->last_ms + LIMIT_MS) {
-        limit->left_out++;
+    if (!take_turn(limit, now_ms, LEVEL_WARNING))
         return;
-    }
-    if (limit->left_out > 0)
-        log_warning("%lu warnings like the next one were left out", limit->left_out);
-    limit->left_out = 0;
-    limit->last_ms = now_ms > 0 ? now_ms : 1; /* 0 means never */
     va_list args;
     va_start(args, format);
     log_line(LEVEL_WARNING, format, args);
+    va_end(args);
+}
+
+void log_debug_limited(struct log_limit *limit, unsigned long long now_ms, const char *format, ...)
+{
+    if (!state.verbose || !take_turn(limit, now_ms, LEVEL_DEBUG))
+        return;
+    va_list args;
+    va_start(args, format);
+    log_line(LEVEL_DEBUG, format, args);
     va_end(args);
 }

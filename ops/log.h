@@ -19,13 +19,16 @@ void log_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* A warning that may come at the rate of packets: at most one a second for each place (a static
- * variable of the caller, zero at first); the next one says how many were left out. */
+/* A warning that may come at the rate of packets: at most one a second, or in every_ms, for each
+ * place (a variable of the caller, zero at first); the next one says how many were left out. */
 struct log_limit {
     unsigned long long last_ms;
     unsigned long left_out;
+    unsigned every_ms; /* 0: a second */
 };
 void log_warning_limited(struct log_limit *limit, unsigned long long now_ms, const char *format,
     ...) __attribute__((format(printf, 3, 4)));
+void log_debug_limited(struct log_limit *limit, unsigned long long now_ms, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 #endif

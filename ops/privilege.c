@@ -105,6 +105,8 @@ static int drop_root(const char *user)
         log_error("cannot give up root: there is a way back to it");
         return -1;
     }
+    log_debug(
+        "gave up root: now user %s (%u), group %u", to->pw_name, (unsigned)uid, (unsigned)gid);
     return 0;
 }
 

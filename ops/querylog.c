@@ -35,7 +35,7 @@ struct querylog {
     char buffer[BUFFER_LEN];
 };
 
-static int open_path(const char *path, int *fd, bool *regular)
+static int open_path(const char *path, int *fd, bool *regular, const char *so_what)
 {
     struct stat st;
     if (strcmp(path, "-") == 0)
@@ -44,7 +44,7 @@ static int open_path(const char *path, int *fd, bool *regular)
         *fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
             S_IRUSR | S_IWUSR);
     if (*fd < 0 || fstat(*fd, &st) != 0) {
-        log_error("query log %s: %s", path, strerror(errno));
+        log_error("query log %s: %s%s", path, strerror(errno), so_what);
         if (*fd >= 0)
             close(*fd);
         return -1;
@@ -61,7 +61,7 @@ struct querylog *querylog_open(const char *path)
         log_error("query log %s: out of memory", path);
         goto failed;
     }
-    if (open_path(path, &q->fd, &q->regular) != 0)
+    if (open_path(path, &q->fd, &q->regular, "") != 0)
         goto failed;
     q->path = copy;
     q->second = -1;
@@ -89,7 +89,7 @@ int querylog_reopen(struct querylog *q)
     if (q == NULL)
         return 0;
     querylog_flush(q);
-    if (open_path(q->path, &fd, &regular) != 0)
+    if (open_path(q->path, &fd, &regular, "; lines go on to the one that is open") != 0)
         return -1;
     close(q->fd);
     q->fd = fd;
@@ -175,7 +175,7 @@ static const char *const rcodes[] = {"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
-static const char *rcode_name(uint16_t rcode)
+const char *querylog_rcode(uint16_t rcode)
 {
     return rcode < COUNT_OF(rcodes) ? rcodes[rcode] : NULL;
 }
@@ -234,7 +234,7 @@ static void put_question(struct line *l, const struct wire_question *question)
 
 static void put_outcome(struct line *l, const struct query_end *e)
 {
-    const char *rcode = e->reply_len == 0 ? "-" : rcode_name(e->rcode);
+    const char *rcode = e->reply_len == 0 ? "-" : querylog_rcode(e->rcode);
     put(l, " %s", source_name(e->source));
     if (rcode != NULL)
         put(l, " %s", rcode);

@@ -41,4 +41,7 @@ int querylog_reopen(struct querylog *q);
 void querylog_write(struct querylog *q, const struct query_end *e);
 void querylog_flush(struct querylog *q);
 
+/* "SERVFAIL", or NULL for an rcode without a name. */
+const char *querylog_rcode(uint16_t rcode);
+
 #endif

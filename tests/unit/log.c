@@ -213,6 +213,28 @@ START_TEST(the_first_warning_goes_out_also_at_time_zero)
 }
 END_TEST
 
+START_TEST(a_limit_may_be_longer_than_a_second)
+{
+    struct log_limit slow = {.every_ms = 10000};
+    log_warning_limited(&slow, 5000, "one");
+    log_warning_limited(&slow, 14999, "two");
+    log_warning_limited(&slow, 15000, "three");
+    assert_matches(
+        logged(), "^" TIME "warning: one\n" TIME "warning: 1 .*\n" TIME "warning: three\n$");
+}
+END_TEST
+
+START_TEST(limited_details_are_for_verbose_only)
+{
+    struct log_limit details = {0};
+    log_debug_limited(&details, 5000, "hidden");
+    log_open(true);
+    log_debug_limited(&details, 5001, "one");
+    log_debug_limited(&details, 5002, "two");
+    assert_matches(logged(), "^" TIME "debug: one\n$");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("log");
@@ -230,6 +252,8 @@ int main(void)
     tcase_add_test(lines, a_reader_that_has_gone_costs_nothing);
     tcase_add_test(lines, a_flood_of_warnings_is_one_a_second);
     tcase_add_test(lines, the_first_warning_goes_out_also_at_time_zero);
+    tcase_add_test(lines, a_limit_may_be_longer_than_a_second);
+    tcase_add_test(lines, limited_details_are_for_verbose_only);
     suite_add_tcase(suite, lines);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
