@@ -190,6 +190,7 @@ static struct flight_conf flight_conf(const struct conf *c)
 static struct query_conf query_conf(const struct conf *c)
 {
     return (struct query_conf){
+        .serve_stale = c->stale_ttl_ms > 0,
         .forward = c->forward,
         .allow = c->allow,
         .n_allow = c->n_allow,

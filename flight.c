@@ -5,7 +5,7 @@
  * most FLIGHT_UDP_MAX messages, each after the timeout of the server before. The first message and
  * the newest one may still be answered; one between them is cancelled, so that at most two pairs of
  * port and ID accept (SECURITY 1). Over TCP it asks once at most: when a reply is truncated, when
- * somebody guesses IDs (then a UDP reply is set aside and used only if TCP is refused), when a
+ * somebody guesses IDs (then a UDP reply is set aside and used only if TCP brings nothing), when a
  * cookie is missing, or when the case of the name was lost (a TCP reply proves whether the server
  * loses it). An answer ends it, so does an error that no further server can mend, and so does
  * FLIGHT_LIFE_MS.
@@ -61,7 +61,9 @@ struct flight {
     bool speculative; /* a prefetch that no client joined */
     bool plain_case;
     bool nudged;
-    bool tcp_refused;
+    bool tcp_lost; /* refused, or silent for long: there is no help from there */
+    bool no_edns;  /* this question is better asked without */
+    bool cookie_renewed;
     bool network_error;
     bool echoed;
     enum flight_why why;
@@ -254,7 +256,8 @@ static void finish(struct flight *f, const struct flight_result *r)
 static bool find_stale(const struct flight *f, struct cache_view *v)
 {
     const struct flights *all = f->all;
-    return cache_peek(all->world.cache, f->key, f->key_len, all->now_ms, v) == CACHE_STALE &&
+    return all->conf.stale_ms > 0 &&
+           cache_peek(all->world.cache, f->key, f->key_len, all->now_ms, v) == CACHE_STALE &&
            v->kind != CACHE_FAILURE;
 }
 
@@ -420,7 +423,7 @@ static size_t write_question(const struct flight *f, struct attempt *t, uint8_t 
         wire_name_randomise_case(name, ask.question.name_len, random);
     }
     ask.question.name = name;
-    t->edns = server_takes_edns(world->servers, t->server, f->all->now_ms);
+    t->edns = !f->no_edns && server_takes_edns(world->servers, t->server, f->all->now_ms);
     ask.edns = t->edns;
     ask.dnssec_ok = (flags & WIRE_KEY_DO) != 0;
     ask.checking_disabled = (flags & WIRE_KEY_CD) != 0;
@@ -460,7 +463,9 @@ static void send_udp_to(struct flight *f, int server)
 
 static void send_udp(struct flight *f)
 {
-    int server = servers_pick(f->all->world.servers, f->tried, f->all->now_ms);
+    struct servers *servers = f->all->world.servers;
+    int server = f->speculative ? servers_pick_sound(servers, f->all->now_ms)
+                                : servers_pick(servers, f->tried, f->all->now_ms);
     if (server >= 0)
         send_udp_to(f, server);
 }
@@ -488,10 +493,6 @@ static bool send_tcp(struct flight *f, int server, enum flight_tcp cause)
 static void go_on(struct flight *f)
 {
     bool may_send = f->udp_sent < FLIGHT_UDP_MAX && !f->speculative;
-    if (f->spare != NULL && f->attempt[STREAM].ask == NULL) {
-        answer(f, &f->spare_answer, f->spare);
-        return;
-    }
     if (may_send && servers_left(f)) {
         send_udp(f);
     } else if (may_send && f->network_error) {
@@ -521,9 +522,21 @@ static void set_aside(struct flight *f, const struct wire_answer *a)
 static void distrust(struct flight *f, int server)
 {
     f->all->counts.forged++;
-    if (send_tcp(f, server, FLIGHT_TCP_SUSPECT))
+    if (!f->speculative && send_tcp(f, server, FLIGHT_TCP_SUSPECT))
         f->tcp_cause = FLIGHT_TCP_SUSPECT;
     heap_settle(f->all, f);
+}
+
+/* TCP brings nothing: it was refused, or is silent since a firewall drops it. What waited for its
+ * verdict goes on without. Returns whether that ended the flight. */
+static bool stream_lost(struct flight *f)
+{
+    f->tcp_lost = true;
+    f->plain_case |= f->tcp_cause == FLIGHT_TCP_CASE;
+    if (f->spare == NULL)
+        return false;
+    answer(f, &f->spare_answer, f->spare);
+    return true;
 }
 
 /* Whether the cookie of a UDP reply lets it count (RFC 7873 5.3). */
@@ -535,25 +548,36 @@ static bool cookie_is_fine(struct flight *f, const struct attempt *t, const stru
         server_check_cookie(f->all->world.servers, t->server, a->edns.cookie, a->edns.cookie_len);
     if (v != SERVER_COOKIE_MISSING)
         return v == SERVER_COOKIE_FINE;
-    if (f->tcp_refused)
+    if (f->tcp_lost)
         return true; /* it has stopped giving cookies, and there is no other way to ask */
     distrust(f, t->server);
     return false;
 }
 
-/* Asks the same server again, without EDNS if that was what it did not like. */
-static void on_server_error(struct flight *f, const struct attempt *t, const struct wire_answer *a)
+/* The same server once more, as its error asks for. Returns whether that was done. */
+static bool ask_again(struct flight *f, const struct attempt *t, const struct wire_answer *a)
 {
-    struct flights *all = f->all;
     bool no_edns =
         t->edns && !a->edns.present && (a->rcode == WIRE_FORMERR || a->rcode == WIRE_NOTIMP);
-    if (no_edns && f->udp_sent < FLIGHT_UDP_MAX) {
-        server_lacks_edns(all->world.servers, t->server, all->now_ms);
-        send_udp_to(f, t->server);
-        heap_settle(all, f);
+    bool new_cookie = t->edns && a->rcode == WIRE_BADCOOKIE && !f->cookie_renewed;
+    if (f->speculative || f->udp_sent >= FLIGHT_UDP_MAX || !(no_edns || new_cookie))
+        return false;
+    f->no_edns |= no_edns;
+    f->cookie_renewed |= new_cookie;
+    send_udp_to(f, t->server);
+    return true;
+}
+
+static void on_server_error(struct flight *f, const struct attempt *t, const struct wire_answer *a)
+{
+    /* RFC 7873 5.3: a cookie that is refused again leaves TCP, where none is needed. */
+    bool over_tcp = a->rcode == WIRE_BADCOOKIE && t != &f->attempt[STREAM] && !f->speculative;
+    if (ask_again(f, t, a) || (over_tcp && send_tcp(f, t->server, FLIGHT_TCP_TRUNCATED))) {
+        heap_settle(f->all, f);
         return;
     }
-    f->rcode = a->rcode;
+    /* What lies beyond 15 is between us and the server. */
+    f->rcode = a->rcode > WIRE_RCODE ? WIRE_SERVFAIL : a->rcode;
     note_why(f, FLIGHT_WHY_RCODE, t->server);
     f->network_error = false;
     go_on(f);
@@ -561,7 +585,8 @@ static void on_server_error(struct flight *f, const struct attempt *t, const str
 
 static void on_truncated(struct flight *f, const struct attempt *t)
 {
-    if (t != &f->attempt[STREAM] && send_tcp(f, t->server, FLIGHT_TCP_TRUNCATED)) {
+    if (t != &f->attempt[STREAM] && !f->speculative &&
+        send_tcp(f, t->server, FLIGHT_TCP_TRUNCATED)) {
         heap_settle(f->all, f);
         return;
     }
@@ -573,11 +598,30 @@ static void on_truncated(struct flight *f, const struct attempt *t)
 static void note_case(struct flight *f, const struct attempt *t, const uint8_t *msg, size_t len)
 {
     struct flights *all = f->all;
-    size_t name_len = f->key_len - 5;
+    size_t name_len = f->key_len - WIRE_KEY_TAIL;
     if (f->tcp_cause != FLIGHT_TCP_CASE || !t->mixed_case || len < WIRE_HEADER_LEN + name_len)
         return;
     if (memcmp(msg + WIRE_HEADER_LEN, f->key, name_len) == 0)
         server_loses_case(all->world.servers, t->server, all->now_ms);
+}
+
+/* What an accepted reply says about its server. */
+static void learn_from(struct flight *f, const struct attempt *t, const struct wire_answer *a)
+{
+    struct servers *servers = f->all->world.servers;
+    uint64_t now_ms = f->all->now_ms;
+    bool stream = t == &f->attempt[STREAM];
+    bool usable = a->kind != WIRE_ANSWER_ERROR && a->kind != WIRE_ANSWER_TRUNCATED;
+    if (!stream)
+        server_answered(servers, t->server, now_ms - t->sent_ms, now_ms);
+    if (a->edns.present)
+        server_note_edns(servers, t->server);
+    if (t->edns)
+        server_note_cookie(servers, t->server, a->edns.cookie, a->edns.cookie_len);
+    if (usable && f->no_edns)
+        server_lacks_edns(servers, t->server, now_ms);
+    if (usable && !stream && f->plain_case)
+        server_loses_case(servers, t->server, now_ms);
 }
 
 static bool on_reply(struct flight *f, struct attempt *t, const uint8_t *msg, size_t len)
@@ -595,14 +639,12 @@ static bool on_reply(struct flight *f, struct attempt *t, const uint8_t *msg, si
     if (kind == WIRE_ANSWER_MALFORMED || !cookie_is_fine(f, t, &a))
         return false;
     t->ask = NULL;
-    if (!stream)
-        server_answered(servers, t->server, all->now_ms - t->sent_ms, all->now_ms);
-    if (t->edns)
-        server_note_cookie(servers, t->server, a.edns.cookie, a.edns.cookie_len);
-    if (!stream && f->plain_case && kind != WIRE_ANSWER_ERROR)
-        server_loses_case(servers, t->server, all->now_ms);
+    learn_from(f, t, &a);
     if (stream)
         note_case(f, t, msg, len);
+    /* A server with EDNS that answered without it this once: no signatures for those who asked. */
+    if ((flags & WIRE_KEY_DO) != 0 && !t->edns && server_has_edns(servers, t->server))
+        a.ttl_s = 0;
     if (kind == WIRE_ANSWER_TRUNCATED)
         on_truncated(f, t);
     else if (kind == WIRE_ANSWER_ERROR)
@@ -626,14 +668,17 @@ static void on_refused(struct flight *f, struct attempt *t, enum upstream_event 
     struct flights *all = f->all;
     bool stream = t == &f->attempt[STREAM];
     t->ask = NULL;
-    if (event == UPSTREAM_REFUSED && !stream && !f->speculative)
-        server_refused(all->world.servers, t->server, all->now_ms);
     note_why(f, event == UPSTREAM_REFUSED ? FLIGHT_WHY_REFUSED : FLIGHT_WHY_UNSENT, t->server);
     f->network_error = true;
-    f->tcp_refused |= stream;
-    if (stream && f->tcp_cause == FLIGHT_TCP_CASE)
-        f->plain_case =
-            true; /* no TCP there to prove it: the next message keeps to small letters */
+    if (stream && stream_lost(f))
+        return;
+    if (event == UPSTREAM_NOT_SENT && !stream)
+        server_unreachable(all->world.servers, t->server);
+    else if (!stream && !f->speculative)
+        server_refused(all->world.servers, t->server, all->now_ms);
+    /* What never left is not counted, as long as there is another server to ask. */
+    if (event == UPSTREAM_NOT_SENT && !stream && servers_left(f))
+        f->udp_sent--;
     go_on(f);
 }
 
@@ -689,6 +734,11 @@ static struct flight *start(
     heap_add(all, f);
     all->counts.speculative += speculative;
     send_udp(f);
+    if (speculative && !anything_under_way(f)) { /* no server that is in no trouble */
+        flight_remove(f);
+        flight_free(f);
+        return NULL;
+    }
     if (!anything_under_way(f)) /* memory is out: tried again in a moment */
         f->retry_ms = all->now_ms + AGAIN_MS;
     heap_settle(all, f);
@@ -724,7 +774,7 @@ enum flight_join_verdict flight_join(
         return FLIGHT_SHED;
     }
     struct cache_view v;
-    if (all->conf.stale_ms > 0 && f->stale_ms == FLIGHT_NEVER_MS && find_stale(f, &v))
+    if (f->stale_ms == FLIGHT_NEVER_MS && find_stale(f, &v))
         f->stale_ms = all->now_ms + FLIGHT_STALE_MS;
     w->next = NULL;
     *f->waiters_end = w;
@@ -777,8 +827,7 @@ void flight_leave(struct flights *all, const uint8_t *key, size_t key_len, struc
 
 bool flight_prefetch(struct flights *all, const uint8_t *key, size_t key_len)
 {
-    if (all->counts.speculative >= all->conf.prefetches_max ||
-        !servers_healthy(all->world.servers, all->now_ms) || find(all, key, key_len) != NULL)
+    if (all->counts.speculative >= all->conf.prefetches_max || find(all, key, key_len) != NULL)
         return false;
     bool started = start(all, key, key_len, true) != NULL;
     all->counts.prefetched += started;
@@ -810,11 +859,14 @@ static void retry(struct flight *f)
 {
     struct flights *all = f->all;
     const struct attempt *t = &f->attempt[f->udp_sent > 1 ? NEWEST : FIRST];
+    bool over_tcp = f->attempt[STREAM].ask != NULL;
     f->retry_ms = FLIGHT_NEVER_MS;
+    if (over_tcp && stream_lost(f))
+        return;
     if (t->ask != NULL)
         note_why(f, FLIGHT_WHY_SILENT, t->server);
     if (!f->speculative) {
-        if (t->ask != NULL && f->attempt[STREAM].ask == NULL)
+        if (t->ask != NULL && !over_tcp)
             server_silent(all->world.servers, t->server, all->now_ms);
         if (f->udp_sent < FLIGHT_UDP_MAX) {
             send_udp(f);

@@ -616,6 +616,7 @@ static enum poison_verdict finish(struct answer *a, uint16_t rcode, enum poison_
         &a->writer, a->question->name, a->question->name_len, nothing, sizeof nothing);
     result->packed_len = wire_writer_finish(&a->writer, WIRE_SERVFAIL, a->packed, a->cap);
     result->blocked = false;
+    result->passed = false;
     return POISON_ANSWER;
 }
 
@@ -686,8 +687,9 @@ static enum poison_verdict obey(struct answer *a, enum poison_rule verdict)
     }
 }
 
-static enum poison_verdict chase(struct answer *a)
+static enum poison_verdict chase(struct answer *a, bool passed)
 {
+    a->result->passed = passed;
     memcpy(a->result->target, a->name, a->name_len);
     a->result->target_len = a->name_len;
     return finish(a, WIRE_NOERROR, POISON_CHASE);
@@ -713,7 +715,7 @@ static bool step(
     const struct record *cname;
 
     if (rule == POISON_RULE_NONE || rule == POISON_RULE_PASS) {
-        *verdict = chase(a);
+        *verdict = chase(a, rule == POISON_RULE_PASS);
         return true;
     }
     if (rule != POISON_RULE_RECORDS) {

@@ -50,6 +50,7 @@ enum poison_verdict {
 struct poison_result {
     size_t packed_len;
     bool blocked; /* made by a verdict word (nxdomain, nodata, refused), not by records */
+    bool passed;  /* CHASE only: the target has a "pass", which lifts the special-use rules too */
     uint8_t target[WIRE_NAME_MAX]; /* CHASE only; spelled as in the file */
     size_t target_len;
 };

@@ -229,6 +229,14 @@ static enum query_verdict reply_record(struct visit *v, uint32_t ttl_s, const ui
     return reply_packed(v, d->packed, len, source, WIRE_EDE_NONE);
 }
 
+/* RFC 8767 4, RFC 8914 4.4 and 4.20 */
+static void make_stale(struct wire_reply *r)
+{
+    bool absent = wire_packed_rcode(r->packed, r->packed_len) == WIRE_NXDOMAIN;
+    r->fixed_ttl_s = QUERY_STALE_TTL_S;
+    r->ede = absent ? WIRE_EDE_STALE_NXDOMAIN : WIRE_EDE_STALE;
+}
+
 /* ---- those who wait -------------------------------------------------------------------------- */
 
 static struct asker *asker_join(struct query_desk *d, const struct addr *peer)
@@ -261,9 +269,15 @@ static void asker_leave(struct query_desk *d, struct asker *a)
     free(a);
 }
 
-static void repeat_key_of(
-    const struct visit *v, const uint8_t *key, size_t key_len, struct repeat_key *out)
+static unsigned key_flags(const struct wire_query *q)
 {
+    return (q->edns.dnssec_ok ? WIRE_KEY_DO : 0U) | ((q->flags & WIRE_CD) != 0 ? WIRE_KEY_CD : 0U);
+}
+
+static void repeat_key_of(const struct visit *v, struct repeat_key *out)
+{
+    uint8_t key[WIRE_KEY_MAX];
+    size_t key_len = wire_key_write(&v->q.question, key_flags(&v->q), key);
     memset(out, 0, sizeof *out);
     memcpy(out->ip, v->client->peer.ip, sizeof out->ip);
     out->scope = v->client->peer.scope;
@@ -273,14 +287,14 @@ static void repeat_key_of(
 }
 
 /* Whether this client already waits for the answer to this very message. */
-static bool is_repeat(const struct visit *v, const uint8_t *key, size_t key_len)
+static bool is_repeat(const struct visit *v)
 {
     const struct query_desk *d = v->desk;
     struct query *q = NULL;
     struct repeat_key repeat;
     if (v->client->transport != CLIENT_UDP || d->repeats == NULL)
         return false;
-    repeat_key_of(v, key, key_len, &repeat);
+    repeat_key_of(v, &repeat);
     HASH_FIND_BYHASHVALUE(
         hh, d->repeats, &repeat, sizeof repeat, hash_of(d, &repeat, sizeof repeat), q);
     return q != NULL;
@@ -352,7 +366,7 @@ static struct query *query_create(const struct visit *v, const uint8_t *key, siz
     q->key_len = key_len;
     query_keep(q, v);
     if (v->client->transport == CLIENT_UDP) {
-        repeat_key_of(v, key, key_len, &q->repeat);
+        repeat_key_of(v, &q->repeat);
         /* Where memory is out it stays outside the table: then a repeat waits a second time. */
         HASH_ADD_KEYPTR_BYHASHVALUE(hh, d->repeats, &q->repeat, sizeof q->repeat,
             hash_of(d, &q->repeat, sizeof q->repeat), q);
@@ -414,13 +428,12 @@ static void query_wake(struct flight_waiter *w, const struct flight_result *resu
     r.packed_len = result->packed_len;
     if (q->prefix != NULL) {
         r.packed_len = join_chain(d, &q->q.question, q->prefix, q->prefix_len, result->packed,
-            result->packed_len, q->key, q->key_len - 5, 0);
+            result->packed_len, q->key, q->key_len - WIRE_KEY_TAIL, 0);
         r.packed = d->packed;
+        r.ede = WIRE_EDE_FORGED;
     }
-    if (result->outcome == FLIGHT_STALE) {
-        r.fixed_ttl_s = QUERY_STALE_TTL_S;
-        r.ede = WIRE_EDE_STALE;
-    }
+    if (result->outcome == FLIGHT_STALE)
+        make_stale(&r);
     enum query_source source = result->outcome == FLIGHT_STALE ? QUERY_STALE : QUERY_UPSTREAM;
     query_finish(q, &r, source, result, now_ms);
 }
@@ -472,16 +485,6 @@ static enum query_verdict gate_any(struct visit *v)
     return reply_record(v, ANY_TTL_S, hinfo, sizeof hinfo, WIRE_TYPE_HINFO, QUERY_SPECIAL);
 }
 
-static enum query_verdict reply_stale(struct visit *v, const struct cache_view *hit)
-{
-    struct wire_reply r = visit_reply(v);
-    r.packed = hit->value;
-    r.packed_len = hit->len;
-    r.fixed_ttl_s = QUERY_STALE_TTL_S;
-    r.ede = WIRE_EDE_STALE;
-    return reply_now(v, &r, QUERY_STALE);
-}
-
 static enum query_verdict reply_failure(struct visit *v, const struct cache_view *hit)
 {
     uint16_t rcode = WIRE_SERVFAIL;
@@ -522,11 +525,6 @@ static void tell_arrival(const struct visit *v, const uint8_t *key, size_t key_l
         world->arrived(world->ctx, &a, v->now_ms);
 }
 
-static unsigned key_flags(const struct wire_query *q)
-{
-    return (q->edns.dnssec_ok ? WIRE_KEY_DO : 0U) | ((q->flags & WIRE_CD) != 0 ? WIRE_KEY_CD : 0U);
-}
-
 /* A server that we forward to may ask with DO or CD what we asked without. */
 static void tell_echo_of_plain(const struct visit *v, const uint8_t *key, size_t key_len)
 {
@@ -539,12 +537,59 @@ static void tell_echo_of_plain(const struct visit *v, const uint8_t *key, size_t
     flight_echoed(v->desk->world.flights, plain, len, &v->client->peer);
 }
 
+/* Whether what the cache has is expired and still of use. */
+static bool is_stale(
+    const struct query_desk *d, enum cache_found found, const struct cache_view *hit)
+{
+    return d->conf.serve_stale && found == CACHE_STALE && hit->kind != CACHE_FAILURE;
+}
+
+/* Answers with what the cache has for key, behind the chain of overrides in prefix if there is one.
+ */
+static enum query_verdict reply_cached(struct visit *v, const uint8_t *key, size_t key_len,
+    const struct cache_view *hit, bool stale, const uint8_t *prefix, size_t prefix_len)
+{
+    struct query_desk *d = v->desk;
+    struct wire_reply r = visit_reply(v);
+    r.packed = hit->value;
+    r.packed_len = hit->len;
+    r.age_s = stale ? 0 : age_of(hit, v->now_ms);
+    if (prefix != NULL) {
+        r.packed = d->packed;
+        r.packed_len = join_chain(d, &v->q.question, prefix, prefix_len, hit->value, hit->len, key,
+            key_len - WIRE_KEY_TAIL, r.age_s);
+        r.age_s = 0;
+        r.ede = WIRE_EDE_FORGED;
+    }
+    if (stale) {
+        make_stale(&r);
+        return reply_now(v, &r, QUERY_STALE);
+    }
+    if (prefix != NULL)
+        return reply_now(v, &r, QUERY_OVERRIDE);
+    enum query_verdict verdict = reply_now(v, &r, QUERY_CACHE);
+    tell_arrival(v, key, key_len, true);
+    return verdict;
+}
+
+/* Nobody can be asked now: what has expired is better than nothing (RFC 8767). */
+static enum query_verdict reply_shed(
+    struct visit *v, const uint8_t *key, size_t key_len, const uint8_t *prefix, size_t prefix_len)
+{
+    const struct query_desk *d = v->desk;
+    struct cache_view hit;
+    enum cache_found found = cache_peek(d->world.cache, key, key_len, v->now_ms, &hit);
+    if (is_stale(d, found, &hit))
+        return reply_cached(v, key, key_len, &hit, true, prefix, prefix_len);
+    return reply_rcode(v, WIRE_SERVFAIL, QUERY_FAILED, WIRE_EDE_NETWORK_ERROR);
+}
+
 /* Waits for the answer to key from upstream. prefix is the chain that leads there, or NULL. */
 static enum query_verdict wait_for(
     struct visit *v, const uint8_t *key, size_t key_len, const uint8_t *prefix, size_t prefix_len)
 {
     struct query_desk *d = v->desk;
-    if (is_repeat(v, key, key_len)) {
+    if (is_repeat(v)) {
         d->counts.repeats++;
         flight_nudge(d->world.flights, key, key_len);
         return no_reply(v);
@@ -563,7 +608,7 @@ static enum query_verdict wait_for(
     enum flight_join_verdict joined = flight_join(d->world.flights, key, key_len, &q->waiter);
     if (joined == FLIGHT_SHED) {
         query_free(q);
-        return reply_rcode(v, WIRE_SERVFAIL, QUERY_FAILED, WIRE_EDE_NETWORK_ERROR);
+        return reply_shed(v, key, key_len, prefix, prefix_len);
     }
     if (joined == FLIGHT_JOINED)
         flight_echoed(d->world.flights, key, key_len, &v->client->peer);
@@ -572,34 +617,28 @@ static enum query_verdict wait_for(
     return QUERY_LATER;
 }
 
-/* The chain of overrides in prefix ends at target, an ordinary name. */
-static enum query_verdict chase_ordinary(
-    struct visit *v, const struct wire_question *target, const uint8_t *prefix, size_t prefix_len)
+/* The cache, and behind it the servers. prefix is the chain of overrides that leads to key, or
+ * NULL. */
+static enum query_verdict ask_cache(
+    struct visit *v, const uint8_t *key, size_t key_len, const uint8_t *prefix, size_t prefix_len)
 {
-    struct query_desk *d = v->desk;
-    uint8_t key[WIRE_KEY_MAX];
+    const struct query_desk *d = v->desk;
     struct cache_view hit;
-    size_t key_len = wire_key_write(target, key_flags(&v->q), key);
     enum cache_found found = cache_get(d->world.cache, key, key_len, v->now_ms, &hit);
-    bool stale = found == CACHE_STALE && hit.held && hit.kind != CACHE_FAILURE;
     if (found == CACHE_FRESH && hit.kind == CACHE_FAILURE)
         return reply_failure(v, &hit);
-    if (found != CACHE_FRESH && !stale)
-        return wait_for(v, key, key_len, prefix, prefix_len);
-    struct wire_reply r = visit_reply(v);
-    r.packed = d->packed;
-    r.packed_len = join_chain(d, &v->q.question, prefix, prefix_len, hit.value, hit.len,
-        target->name, target->name_len, stale ? 0 : age_of(&hit, v->now_ms));
-    r.ede = stale ? WIRE_EDE_STALE : WIRE_EDE_FORGED;
-    if (stale)
-        r.fixed_ttl_s = QUERY_STALE_TTL_S;
-    return reply_now(v, &r, stale ? QUERY_STALE : QUERY_OVERRIDE);
+    if (found == CACHE_FRESH)
+        return reply_cached(v, key, key_len, &hit, false, prefix, prefix_len);
+    if (is_stale(d, found, &hit) && hit.held)
+        return reply_cached(v, key, key_len, &hit, true, prefix, prefix_len);
+    return wait_for(v, key, key_len, prefix, prefix_len);
 }
 
 /* An override led to a name that is none of ours: its answer is added to the chain. */
 static enum query_verdict gate_chase(struct visit *v, const struct poison_result *p)
 {
     struct query_desk *d = v->desk;
+    uint8_t key[WIRE_KEY_MAX];
     struct wire_question target = {.name = p->target,
         .name_len = p->target_len,
         .type = v->q.question.type,
@@ -613,12 +652,13 @@ static enum query_verdict gate_chase(struct visit *v, const struct poison_result
     if (prefix == NULL)
         return reply_rcode(v, WIRE_SERVFAIL, QUERY_FAILED, WIRE_EDE_NONE);
     memcpy(prefix, d->packed, p->packed_len);
-    if (special_lookup(&target, tail, sizeof tail, &tail_len) == SPECIAL_ANSWER) {
+    if (!p->passed && special_lookup(&target, tail, sizeof tail, &tail_len) == SPECIAL_ANSWER) {
         size_t len = join_chain(
             d, &v->q.question, prefix, p->packed_len, tail, tail_len, p->target, p->target_len, 0);
         verdict = reply_packed(v, d->packed, len, QUERY_OVERRIDE, WIRE_EDE_FORGED);
     } else {
-        verdict = chase_ordinary(v, &target, prefix, p->packed_len);
+        size_t key_len = wire_key_write(&target, key_flags(&v->q), key);
+        verdict = ask_cache(v, key, key_len, prefix, p->packed_len);
     }
     free(prefix);
     return verdict;
@@ -630,15 +670,20 @@ static bool gate_local(struct visit *v, enum query_verdict *verdict)
     struct query_desk *d = v->desk;
     struct poison_result p;
     size_t len;
+    bool any = v->q.question.type == WIRE_TYPE_ANY; /* verdicts hold for it, records do not */
     enum poison_verdict said = POISON_NONE;
     if (d->poison != NULL)
         said = poison_lookup(d->poison, &v->q.question, d->packed, sizeof d->packed, &p);
     switch (said) {
     case POISON_ANSWER:
+        if (any && !p.blocked)
+            return false;
         *verdict = reply_packed(v, d->packed, p.packed_len, QUERY_OVERRIDE,
             p.blocked ? WIRE_EDE_BLOCKED : WIRE_EDE_FORGED);
         return true;
     case POISON_CHASE:
+        if (any)
+            return false;
         *verdict = gate_chase(v, &p);
         return true;
     case POISON_REFUSED:
@@ -661,25 +706,9 @@ static bool gate_local(struct visit *v, enum query_verdict *verdict)
 /* The cache, and behind it the servers. */
 static enum query_verdict gate_cache(struct visit *v)
 {
-    struct query_desk *d = v->desk;
     uint8_t key[WIRE_KEY_MAX];
-    struct cache_view hit;
     size_t key_len = wire_key_write(&v->q.question, key_flags(&v->q), key);
-    enum cache_found found = cache_get(d->world.cache, key, key_len, v->now_ms, &hit);
-    if (found == CACHE_FRESH && hit.kind != CACHE_FAILURE) {
-        struct wire_reply r = visit_reply(v);
-        r.packed = hit.value;
-        r.packed_len = hit.len;
-        r.age_s = age_of(&hit, v->now_ms);
-        enum query_verdict verdict = reply_now(v, &r, QUERY_CACHE);
-        tell_arrival(v, key, key_len, true);
-        return verdict;
-    }
-    if (found == CACHE_FRESH)
-        return reply_failure(v, &hit);
-    if (found == CACHE_STALE && hit.held && hit.kind != CACHE_FAILURE)
-        return reply_stale(v, &hit);
-    enum query_verdict verdict = wait_for(v, key, key_len, NULL, 0);
+    enum query_verdict verdict = ask_cache(v, key, key_len, NULL, 0);
     if (verdict == QUERY_LATER)
         tell_arrival(v, key, key_len, false);
     return verdict;
@@ -700,10 +729,10 @@ static enum query_verdict walk(struct visit *v, const uint8_t *msg, size_t len)
         return reply_rcode(v, WIRE_REFUSED, QUERY_REJECTED, WIRE_EDE_NONE);
     if (question->type == WIRE_TYPE_OPT || question->type == 0)
         return reply_rcode(v, WIRE_FORMERR, QUERY_REJECTED, WIRE_EDE_NONE);
-    if (question->type == WIRE_TYPE_ANY)
-        return gate_any(v);
     if (gate_local(v, &verdict))
         return verdict;
+    if (question->type == WIRE_TYPE_ANY)
+        return gate_any(v);
     /* RD=0 asks what is known already, which is nobody's business (cache snooping). */
     if ((v->q.flags & WIRE_RD) == 0 || !v->desk->conf.forward)
         return reply_rcode(v, WIRE_REFUSED, QUERY_REJECTED, WIRE_EDE_NONE);

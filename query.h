@@ -69,7 +69,8 @@ struct query_world {
 };
 
 struct query_conf {
-    bool forward; /* false: what neither overrides nor special names answer is REFUSED */
+    bool serve_stale; /* what has expired is used when upstream fails */
+    bool forward;     /* false: what neither overrides nor special names answer is REFUSED */
     const struct addr_net *allow; /* who is served; n_allow 0: loopback and private networks */
     size_t n_allow;
     uint16_t keepalive_ds; /* told to TCP clients that ask (RFC 7828), in 100 ms */

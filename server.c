@@ -32,6 +32,7 @@ struct server {
     bool trust_ad;
     bool heard; /* at least one round trip was measured */
     bool gives_cookies;
+    bool has_edns;        /* a reply of it had an OPT record */
     unsigned rank;        /* place in the list */
     uint64_t unlisted_ms; /* when it was taken off the list */
     uint32_t srtt_8ms;    /* smoothed round trip, in eighths of a millisecond */
@@ -162,15 +163,20 @@ static bool better(const struct server *a, const struct server *b, bool explore)
     return a->rank < b->rank;
 }
 
+enum trouble { NO_TROUBLE, PROBES, ANY_TROUBLE };
+
+/* Which of the troubled servers take part: none, those whose time alone is over, or all. */
 static int best_of(
-    const struct servers *s, uint32_t tried, bool with_alone, bool explore, uint64_t now_ms)
+    const struct servers *s, uint32_t tried, enum trouble trouble, bool explore, uint64_t now_ms)
 {
     int best = -1;
     for (int i = 0; i < SLOTS; i++) {
         const struct server *v = &s->slot[i];
         if (!v->listed || (tried >> i & 1) != 0)
             continue;
-        if (!with_alone && v->alone_until_ms > now_ms)
+        if (trouble != ANY_TROUBLE && v->alone_until_ms > now_ms)
+            continue;
+        if (trouble == NO_TROUBLE && v->alone_for_ms > 0)
             continue;
         if (best < 0 || better(v, &s->slot[best], explore))
             best = i;
@@ -181,11 +187,11 @@ static int best_of(
 int servers_pick(struct servers *s, uint32_t tried, uint64_t now_ms)
 {
     bool explore = tried == 0 && ++s->picks % EXPLORE_EVERY == 0;
-    int i = best_of(s, tried, false, explore, now_ms);
+    int i = best_of(s, tried, PROBES, explore, now_ms);
     if (i < 0)
-        i = best_of(s, tried, true, false, now_ms);
+        i = best_of(s, tried, ANY_TROUBLE, false, now_ms);
     if (i < 0 && tried != 0)
-        i = best_of(s, 0, true, false, now_ms);
+        i = best_of(s, 0, ANY_TROUBLE, false, now_ms);
     if (i < 0)
         return -1;
     struct server *v = &s->slot[i];
@@ -198,12 +204,12 @@ int servers_pick(struct servers *s, uint32_t tried, uint64_t now_ms)
     return i;
 }
 
-bool servers_healthy(const struct servers *s, uint64_t now_ms)
+int servers_pick_sound(struct servers *s, uint64_t now_ms)
 {
-    for (int i = 0; i < SLOTS; i++)
-        if (s->slot[i].listed && s->slot[i].alone_until_ms <= now_ms)
-            return true;
-    return false;
+    int i = best_of(s, 0, NO_TROUBLE, false, now_ms);
+    if (i >= 0)
+        s->slot[i].asked++;
+    return i;
 }
 
 const struct addr *server_addr(const struct servers *s, int server)
@@ -356,6 +362,11 @@ void server_refused(struct servers *s, int server, uint64_t now_ms)
     leave_alone(s, v, true, now_ms);
 }
 
+void server_unreachable(struct servers *s, int server)
+{
+    s->slot[server].silences = SERVER_SILENCES_MAX;
+}
+
 /* ---- abilities ------------------------------------------------------------------------------- */
 
 bool server_takes_edns(const struct servers *s, int server, uint64_t now_ms)
@@ -363,9 +374,21 @@ bool server_takes_edns(const struct servers *s, int server, uint64_t now_ms)
     return s->slot[server].no_edns_until_ms <= now_ms;
 }
 
+bool server_has_edns(const struct servers *s, int server)
+{
+    return s->slot[server].has_edns;
+}
+
+void server_note_edns(struct servers *s, int server)
+{
+    s->slot[server].has_edns = true;
+}
+
 void server_lacks_edns(struct servers *s, int server, uint64_t now_ms)
 {
     struct server *v = &s->slot[server];
+    if (v->has_edns)
+        return;
     if (v->no_edns_until_ms <= now_ms) {
         v->tell_no_edns = true;
         expect_news(s, now_ms);

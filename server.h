@@ -39,6 +39,10 @@ size_t servers_count(const struct servers *s);
  * when there is no other. -1 when the set is empty. */
 int servers_pick(struct servers *s, uint32_t tried, uint64_t now_ms);
 
+/* The same for a prefetch: the best one that is in no trouble, -1 when there is none. It never
+ * probes. */
+int servers_pick_sound(struct servers *s, uint64_t now_ms);
+
 const struct addr *server_addr(const struct servers *s, int server);
 bool server_trusts_ad(const struct servers *s, int server);
 
@@ -51,11 +55,15 @@ void server_silent(struct servers *s, int server, uint64_t now_ms); /* no reply 
 void server_refused(
     struct servers *s, int server, uint64_t now_ms); /* ICMP or reset: nobody there */
 
-/* Whether one server at least is not being left alone: prefetching pauses while none is. */
-bool servers_healthy(const struct servers *s, uint64_t now_ms);
+/* This machine could not send to it (no route, say). That is no news of the server, but the others
+ * come first until it answers. */
+void server_unreachable(struct servers *s, int server);
 
-/* What it can do, as found out. EDNS off lasts an hour, 0x20 off too; then both are tried again. */
+/* What it can do, as found out. EDNS off lasts an hour, 0x20 off too; then both are tried again. A
+ * server that was seen to have EDNS is not taken to lack it: one question can be answered oddly. */
 bool server_takes_edns(const struct servers *s, int server, uint64_t now_ms);
+bool server_has_edns(const struct servers *s, int server);
+void server_note_edns(struct servers *s, int server); /* its reply had an OPT record */
 void server_lacks_edns(struct servers *s, int server, uint64_t now_ms);
 bool server_keeps_case(const struct servers *s, int server, uint64_t now_ms);
 void server_loses_case(struct servers *s, int server, uint64_t now_ms);

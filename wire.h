@@ -30,7 +30,8 @@
 #define WIRE_MESSAGE_MAX   65535
 #define WIRE_UDP_MAX       1232 /* what we offer and what we send (RFC 9715) */
 #define WIRE_UDP_MIN       512  /* without EDNS (RFC 1035 4.2.1, RFC 6891 6.2.5) */
-#define WIRE_KEY_MAX       (WIRE_NAME_MAX + 5)
+#define WIRE_KEY_TAIL      5    /* what follows the name in a key */
+#define WIRE_KEY_MAX       (WIRE_NAME_MAX + WIRE_KEY_TAIL)
 #define WIRE_QUERY_MAX     512 /* longest message of wire_write_query */
 #define WIRE_PACKED_MAX    (WIRE_MESSAGE_MAX * 2)
 #define WIRE_NAME_TEXT_MAX (WIRE_NAME_MAX * 4 + 1) /* every byte as \DDD, and the NUL */

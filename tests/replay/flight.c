@@ -610,6 +610,174 @@ START_TEST(without_stale_ttl_there_is_none)
 }
 END_TEST
 
+/* ---- servers that are odd, and firewalls -------------------------------------------------------
+ */
+
+static size_t opt_reply(const struct sent *s, uint16_t rcode, bool cookie, uint8_t *out)
+{
+    struct wire_query q;
+    static const uint8_t server_cookie[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+    static const uint8_t ip[4] = {192, 0, 2, 9};
+    ck_assert_int_eq(wire_parse_query(s->msg, s->len, &q), WIRE_QUERY_OK);
+    size_t len = world_reply_start(s, rcode & 15, out);
+    if (rcode == 0)
+        len = world_add(out, len, 0, s->name, WIRE_TYPE_A, 60, ip, 4);
+    const uint8_t opt[] = {0, 0, 41, 4, 208, (uint8_t)(rcode >> 4), 0, 0, 0, 0, 0};
+    memcpy(out + len, opt, sizeof opt);
+    len += sizeof opt;
+    out[11] = 1;
+    if (!cookie || q.edns.cookie == NULL)
+        return len;
+    const uint8_t option[] = {0, 10, 0, 16};
+    out[len - 1] = 20;
+    memcpy(out + len, option, 4);
+    memcpy(out + len + 4, q.edns.cookie, 8);
+    memcpy(out + len + 12, server_cookie, 8);
+    return len + 20;
+}
+
+static void wants_cookies(struct world *world, struct sent *s, void *ctx)
+{
+    (void)world;
+    (void)ctx;
+    struct wire_query q;
+    uint8_t out[WIRE_MESSAGE_MAX];
+    ck_assert_int_eq(wire_parse_query(s->msg, s->len, &q), WIRE_QUERY_OK);
+    uint16_t rcode = q.edns.cookie_len > 8 ? WIRE_NOERROR : WIRE_BADCOOKIE;
+    world_plan(s, 10, UPSTREAM_REPLY, out, opt_reply(s, rcode, true, out));
+}
+
+START_TEST(badcookie_is_mended_and_never_told_to_the_client)
+{
+    w->server = wants_cookies;
+    struct asked *a = world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    world_run_for(w, 1000);
+    ck_assert_uint_eq(asked_rcode(a), WIRE_NOERROR);
+    ck_assert_uint_eq(asked_took(a), 20);
+    ck_assert_uint_eq(w->n_sent, 2);
+}
+END_TEST
+
+/* Gives cookies at first, then none; TCP is never answered. */
+static void stops_cookies(struct world *world, struct sent *s, void *ctx)
+{
+    uint8_t out[WIRE_MESSAGE_MAX];
+    (void)ctx;
+    if (s->transport == UPSTREAM_UDP)
+        world_plan(s, 10, UPSTREAM_REPLY, out, opt_reply(s, 0, world->n_sent == 1, out));
+}
+
+START_TEST(server_that_stops_giving_cookies_is_not_lost_behind_a_firewall)
+{
+    w->server = stops_cookies;
+    world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    world_run_for(w, 1000);
+    struct asked *b = world_ask(w, 1, "b.example", WIRE_TYPE_A);
+    world_run_for(w, 5000);
+    ck_assert_uint_eq(asked_rcode(b), WIRE_NOERROR);
+    struct asked *c = world_ask(w, 1, "c.example", WIRE_TYPE_A);
+    world_run_for(w, 5000);
+    ck_assert_uint_eq(asked_took(c), 10);
+}
+END_TEST
+
+static void loses_case_and_drops_tcp(struct world *world, struct sent *s, void *ctx)
+{
+    if (s->transport == UPSTREAM_UDP)
+        loses_case(world, s, ctx);
+}
+
+START_TEST(lost_case_behind_a_firewall_is_asked_in_small_letters)
+{
+    w->server = loses_case_and_drops_tcp;
+    struct asked *a = world_ask(w, 1, "mixed.case.example", WIRE_TYPE_A);
+    world_run_for(w, 5000);
+    ck_assert_uint_eq(asked_rcode(a), WIRE_NOERROR);
+    struct asked *b = world_ask(w, 1, "other.case.example", WIRE_TYPE_A);
+    world_run_for(w, 5000);
+    ck_assert_uint_eq(asked_took(b), 10);
+}
+END_TEST
+
+static void only_fourth_is_reachable(struct world *world, struct sent *s, void *ctx)
+{
+    (void)world;
+    (void)ctx;
+    if (s->server.ip[15] == 4)
+        world_answer(s);
+    else
+        world_plan(s, 0, UPSTREAM_NOT_SENT, NULL, 0);
+}
+
+START_TEST(servers_without_a_route_do_not_use_up_the_messages)
+{
+    restart(4);
+    w->server = only_fourth_is_reachable;
+    struct asked *a = world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    world_run_for(w, 1000);
+    ck_assert_uint_eq(asked_rcode(a), WIRE_NOERROR);
+    ck_assert_uint_eq(asked_took(a), 40);
+    size_t before = w->n_sent;
+    world_ask(w, 1, "b.example", WIRE_TYPE_A);
+    world_run_for(w, 1000);
+    ck_assert_uint_eq(w->n_sent, before + 1);
+}
+END_TEST
+
+/* Has EDNS, but answers one name with FORMERR and nothing else. */
+static void one_odd_answer(struct world *world, struct sent *s, void *ctx)
+{
+    uint8_t out[WIRE_MESSAGE_MAX];
+    (void)world;
+    (void)ctx;
+    bool odd = strcmp(s->name, "odd.example") == 0 && has_opt(s);
+    size_t len = odd ? world_reply_start(s, WIRE_FORMERR, out) : opt_reply(s, 0, false, out);
+    if (!has_opt(s)) {
+        out[11] = 0;
+        len -= 11;
+    }
+    world_plan(s, 10, UPSTREAM_REPLY, out, len);
+}
+
+START_TEST(one_odd_answer_does_not_switch_edns_off)
+{
+    w->server = one_odd_answer;
+    world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    world_run_for(w, 100);
+    struct asked *odd = world_ask(w, 1, "odd.example", WIRE_TYPE_A);
+    world_run_for(w, 100);
+    ck_assert_uint_eq(asked_rcode(odd), WIRE_NOERROR);
+    world_ask(w, 1, "b.example", WIRE_TYPE_A);
+    ck_assert(has_opt(w->sent[w->n_sent - 1]));
+    world_run_for(w, 100);
+}
+END_TEST
+
+START_TEST(stale_when_there_is_no_server_any_more)
+{
+    fill_then_silence();
+    servers_set(core_servers(w->core), NULL, 0, w->now_ms);
+    struct asked *a = world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    ck_assert_uint_eq(asked_took(a), 0);
+    ck_assert_uint_eq(asked_rcode(a), WIRE_NOERROR);
+    ck_assert_uint_eq(asked_ttl(a), 30);
+}
+END_TEST
+
+START_TEST(stale_ttl_of_zero_holds_after_a_reload)
+{
+    fill_then_silence();
+    world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    world_run_for(w, 6000);
+    w->conf.flight.stale_ms = 0;
+    w->conf.query.serve_stale = false;
+    ck_assert_int_eq(core_reconfigure(w->core, &w->conf), 0);
+    struct asked *a = world_ask(w, 2, "a.example", WIRE_TYPE_A);
+    world_run_for(w, 6000);
+    ck_assert_uint_eq(asked_rcode(a), WIRE_SERVFAIL);
+}
+END_TEST
+
 /* ---- what is not cached
  * -------------------------------------------------------------------------- */
 
@@ -836,6 +1004,13 @@ static void add_tests(TCase *t)
     tcase_add_test(t, stale_when_the_server_only_says_servfail);
     tcase_add_test(t, nxdomain_replaces_the_stale_answer_at_once);
     tcase_add_test(t, without_stale_ttl_there_is_none);
+    tcase_add_test(t, badcookie_is_mended_and_never_told_to_the_client);
+    tcase_add_test(t, server_that_stops_giving_cookies_is_not_lost_behind_a_firewall);
+    tcase_add_test(t, lost_case_behind_a_firewall_is_asked_in_small_letters);
+    tcase_add_test(t, servers_without_a_route_do_not_use_up_the_messages);
+    tcase_add_test(t, one_odd_answer_does_not_switch_edns_off);
+    tcase_add_test(t, stale_when_there_is_no_server_any_more);
+    tcase_add_test(t, stale_ttl_of_zero_holds_after_a_reload);
     tcase_add_test(t, negative_without_soa_is_passed_on_and_not_cached);
     tcase_add_test(t, ttl_zero_is_for_those_who_wait_only);
     tcase_add_test(t, one_client_may_wait_for_a_thousand);

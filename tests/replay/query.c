@@ -1551,9 +1551,52 @@ END_TEST
 
 /* ---- all of them ----------------------------------------------------------------------------- */
 
+START_TEST(two_overrides_with_one_target_are_two_questions)
+{
+    uint8_t msg[WIRE_QUERY_MAX];
+    struct client c = world_client(w, 1, CLIENT_UDP);
+    world_poison(w, "b.lan CNAME slow.example.\nc.lan CNAME slow.example.\n");
+    struct asked *b = world_ask_raw(
+        w, &c, msg, world_question(msg, 7, "b.lan", WIRE_TYPE_A, WIRE_CLASS_IN, WIRE_RD, 0, false));
+    struct asked *other = world_ask_raw(
+        w, &c, msg, world_question(msg, 7, "c.lan", WIRE_TYPE_A, WIRE_CLASS_IN, WIRE_RD, 0, false));
+    world_run_for(w, 1000);
+    ck_assert_uint_eq(asked_answers(b), 2);
+    ck_assert_uint_eq(asked_answers(other), 2);
+    ck_assert_uint_eq(w->n_sent, 1);
+}
+END_TEST
+
+START_TEST(pass_lifts_the_special_rules_for_a_target_too)
+{
+    world_poison(w, "a.lan CNAME host.test.\n.test pass\n");
+    struct asked *a = world_ask(w, 1, "a.lan", WIRE_TYPE_A);
+    world_run_for(w, 1000);
+    ck_assert_uint_eq(asked_rcode(a), WIRE_NOERROR);
+    ck_assert_uint_eq(asked_answers(a), 2);
+}
+END_TEST
+
+START_TEST(verdicts_and_special_names_hold_for_any_too)
+{
+    world_poison(w, "blk.example nxdomain\ndrp.example drop\nref.example refused\n"
+                    "own.example 192.0.2.1\n");
+    ck_assert_uint_eq(asked_rcode(world_ask(w, 1, "blk.example", WIRE_TYPE_ANY)), WIRE_NXDOMAIN);
+    ck_assert(world_ask(w, 1, "drp.example", WIRE_TYPE_ANY)->dropped);
+    ck_assert_uint_eq(asked_rcode(world_ask(w, 1, "ref.example", WIRE_TYPE_ANY)), WIRE_REFUSED);
+    ck_assert_uint_eq(asked_rcode(world_ask(w, 1, "x.onion", WIRE_TYPE_ANY)), WIRE_NXDOMAIN);
+    ck_assert_uint_eq(asked_answers(world_ask(w, 1, "own.example", WIRE_TYPE_ANY)), 1);
+    ck_assert_uint_eq(asked_answers(world_ask(w, 1, "www.example", WIRE_TYPE_ANY)), 1);
+    ck_assert_uint_eq(w->n_sent, 0);
+}
+END_TEST
+
 static void add_gates(TCase *t)
 {
     tcase_add_test(t, what_is_no_query_gets_no_reply);
+    tcase_add_test(t, two_overrides_with_one_target_are_two_questions);
+    tcase_add_test(t, pass_lifts_the_special_rules_for_a_target_too);
+    tcase_add_test(t, verdicts_and_special_names_hold_for_any_too);
     tcase_add_test(t, formerr_is_a_bare_header_where_the_question_does_not_parse);
     tcase_add_test(t, formerr_repeats_the_question_where_it_parses);
     tcase_add_test(t, other_opcodes_are_not_implemented);

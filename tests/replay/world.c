@@ -451,7 +451,8 @@ struct world *world_create(void)
         .flights_max = 2000,
         .prefetches_max = 64,
     };
-    w->conf.query = (struct query_conf){.forward = true, .queries_max = 2000, .keepalive_ds = 100};
+    w->conf.query = (struct query_conf){
+        .serve_stale = true, .forward = true, .queries_max = 2000, .keepalive_ds = 100};
     predict_conf_default(&w->conf.prediction);
     return w;
 }
