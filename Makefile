@@ -27,12 +27,12 @@ POISON = poison poison_text
 PURE = addr quantity rrtype rng $(WIRE) cache $(PREDICT) $(POISON) special conf prediction server flight query core
 NET  = net/clock net/turn net/sockaddr net/udp net/tcp net/exchange_udp net/exchange_tcp \
        net/exchange net/resolvconf
-OPS  = ops/log ops/querylog ops/stats ops/dump ops/privilege ops/savefile
+OPS  = ops/log ops/querylog ops/trouble ops/stats ops/dump ops/privilege ops/savefile
 DNSD = dnsd $(PURE) $(NET) $(OPS)
 LIBS = -lev -lsodium -lzscanner -lsystemd
 
 # Unit tests: each program, and the modules that it links. The list measures the coupling.
-UNIT = addr quantity rrtype rng wire cache predict poison special conf server resolvconf savefile log querylog stats dump privilege tree ttls \
+UNIT = addr quantity rrtype rng wire cache predict poison special conf server resolvconf savefile log querylog trouble stats dump privilege tree ttls \
        logline trace rehearsal stub report turn udp tcp exchange
 UNIT_addr       = addr
 UNIT_quantity   = quantity
@@ -51,6 +51,7 @@ UNIT_resolvconf = net/resolvconf addr
 UNIT_savefile   = ops/savefile
 UNIT_log        = ops/log
 UNIT_querylog   = ops/querylog ops/log $(WIRE) addr rrtype quantity
+UNIT_trouble    = ops/trouble ops/querylog server addr rrtype quantity $(WIRE)
 UNIT_stats      = ops/stats wire_name addr
 UNIT_dump       = ops/dump ops/savefile rrtype quantity $(WIRE)
 UNIT_privilege  = ops/privilege ops/log

@@ -406,7 +406,11 @@ static const struct row table[] = {
     {.shown = {.name = "verbose",
          .group = "Operation",
          .help = "log more",
-         .manual = "Log details that help to find out what is wrong.",
+         .manual =
+             "Log details that help to find out what is wrong: questions that failed and why, "
+             "those that went over to TCP, what servers turned out not to support, clients "
+             "that are not served, and files that were read or written. Names that "
+             "clients ask for are in the log only with this.",
          .words = switch_words},
         .kind = SWITCH,
         .offset = FIELD(verbose)},

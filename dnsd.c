@@ -14,6 +14,7 @@
 #include "ops/querylog.h"
 #include "ops/savefile.h"
 #include "ops/stats.h"
+#include "ops/trouble.h"
 #include "poison.h"
 #include "prediction.h"
 #include "rng.h"
@@ -59,13 +60,15 @@ struct dnsd {
     struct poison *poison;
     struct querylog *querylog;
     uint64_t querylog_due_ms;
+    struct trouble trouble;
     struct udp *udp[CONF_LIST_MAX];
     size_t n_udp;
     struct tcp *tcp;
     struct resolvconf_watch *watch;
     ev_signal on_hup, on_usr1, on_term, on_int;
     ev_child on_dumped; /* active while a dump is being written */
-    uint64_t stop_ms;   /* when the end may wait no longer; 0: not ending */
+    char dump_path[CONF_PATH_MAX];
+    uint64_t stop_ms; /* when the end may wait no longer; 0: not ending */
 };
 
 /* ---- configuration --------------------------------------------------------------------------- */
@@ -260,6 +263,7 @@ static void find_servers(struct dnsd *d)
     }
     if (resolvconf_read(c->resolv_file, &r, on_resolvconf_mistake, NULL) < 0)
         log_warning("%s: %s", c->resolv_file, strerror(errno));
+    log_debug("%s read: %zu servers%s", c->resolv_file, r.n, r.trust_ad ? ", trust-ad" : "");
     use_servers(d, r.addr, r.n, r.trust_ad || c->trust_ad);
 }
 
@@ -283,6 +287,14 @@ static void watch_resolvconf(struct dnsd *d)
 
 /* ---- what was learned, over a restart -------------------------------------------------------- */
 
+static void tell_known(const struct dnsd *d, const char *what)
+{
+    struct predict_counts c;
+    predict_count(core_predict(d->core), &c);
+    log_debug(
+        "%zu dependencies of %zu triggers %s %s", c.pairs, c.triggers, what, d->conf->predict_file);
+}
+
 static void load_predictions(struct dnsd *d)
 {
     const char *path = d->conf->predict_file;
@@ -298,6 +310,8 @@ static void load_predictions(struct dnsd *d)
     const char *why = predict_load(core_predict(d->core), bytes, len);
     if (why != NULL)
         log_warning("%s: %s; it is ignored", path, why);
+    else
+        tell_known(d, "loaded from");
     free(bytes);
 }
 
@@ -314,6 +328,8 @@ static void save_predictions(const struct dnsd *d)
     }
     if (savefile_write(path, bytes, len) < 0)
         log_error("%s: not written: %s", path, strerror(errno));
+    else
+        tell_known(d, "saved to");
     free(bytes);
 }
 
@@ -326,15 +342,18 @@ static void warn_of_unwritable(const char *path)
 
 static void dumped(struct ev_loop *loop, ev_child *w, int events)
 {
+    const struct dnsd *d = w->data;
     (void)events;
     ev_child_stop(loop, w);
     if (WIFEXITED(w->rstatus) && WEXITSTATUS(w->rstatus) == 0)
-        log_info("what prediction has learned was dumped");
+        log_info(
+            "what prediction has learned was dumped to %s and %s.tsv", d->dump_path, d->dump_path);
     else if (WIFEXITED(w->rstatus))
-        log_error(
-            "what prediction has learned was not dumped: %s", strerror(WEXITSTATUS(w->rstatus)));
+        log_error("%s: what prediction has learned was not dumped: %s", d->dump_path,
+            strerror(WEXITSTATUS(w->rstatus)));
     else
-        log_error("what prediction has learned was not dumped: the writer was killed");
+        log_error(
+            "%s: what prediction has learned was not dumped: the writer was killed", d->dump_path);
 }
 
 /* The disk may take its time, so a process of its own writes. */
@@ -352,7 +371,9 @@ static void dump_predictions(struct dnsd *d)
         log_error("%s: not written: %s", path, strerror(errno));
         return;
     }
+    snprintf(d->dump_path, sizeof d->dump_path, "%s", path); /* a reload may change it */
     ev_child_init(&d->on_dumped, dumped, pid, 0);
+    d->on_dumped.data = d;
     ev_child_start(d->loop, &d->on_dumped);
 }
 
@@ -361,6 +382,10 @@ static void dump_predictions(struct dnsd *d)
 static void on_ended(void *ctx, const struct query_end *e)
 {
     struct dnsd *d = ctx;
+    if (e->flight != NULL)
+        trouble_of_loop(&d->trouble, e, turn_now_ms(d->turn));
+    if (d->conf->verbose)
+        trouble_of_query(&d->trouble, core_desk(d->core), e, turn_now_ms(d->turn));
     if (d->querylog == NULL)
         return;
     querylog_write(d->querylog, e);
@@ -379,6 +404,16 @@ static void querylog_tick(void *ctx, uint64_t now_ms)
     (void)now_ms;
     querylog_flush(d->querylog);
     d->querylog_due_ms = UINT64_MAX;
+}
+
+static uint64_t servers_due(void *ctx)
+{
+    return servers_news_ms(ctx);
+}
+
+static void servers_tick(void *ctx, uint64_t now_ms)
+{
+    trouble_of_servers(ctx, now_ms);
 }
 
 static struct stats_sources stats_sources(const struct dnsd *d)
@@ -444,6 +479,7 @@ static int start_core(struct dnsd *d)
     turn_add_start(d->turn, begin_turn, d->core);
     turn_add_due(d->turn, core_due, core_do, d->core);
     turn_add_due(d->turn, querylog_due, querylog_tick, d);
+    turn_add_due(d->turn, servers_due, servers_tick, core_servers(d->core));
     query_set_poison(core_desk(d->core), d->poison);
     load_predictions(d);
     return 0;
@@ -464,9 +500,31 @@ static size_t raise_descriptors(void)
     return limit.rlim_cur / 2 < TCP_MAX ? (size_t)limit.rlim_cur / 2 : TCP_MAX;
 }
 
+/* One of our own listeners at the same port that leaves no room for this address; NULL: none. */
+static const struct addr *listener_in_the_way(const struct dnsd *d, const struct addr *at)
+{
+    for (size_t i = 0; i < d->n_udp; i++) {
+        const struct addr *own = udp_addr(d->udp[i]);
+        if (own->port != at->port || addr_is_ipv4(own) != addr_is_ipv4(at))
+            continue;
+        if (addr_equal(own, at) || addr_is_unspecified(own) || addr_is_unspecified(at))
+            return own;
+    }
+    return NULL;
+}
+
 static int listen_at(struct dnsd *d, struct addr at)
 {
-    char text[ADDR_TEXT_MAX];
+    char text[ADDR_TEXT_MAX], own_text[ADDR_TEXT_MAX];
+    const struct addr *own = listener_in_the_way(d, &at);
+    if (own != NULL) {
+        addr_format(&at, text);
+        addr_format(own, own_text);
+        log_error("cannot listen on %s: dnsd itself listens on %s already; one of the two is "
+                  "enough",
+            text, own_text);
+        return -1;
+    }
     struct udp *u = udp_open(d->loop, d->turn, &at, core_desk(d->core));
     if (u == NULL)
         return -1;
