@@ -50,7 +50,7 @@ struct server {
     bool nobody_there; /* why it is left alone: refused, not silent */
     bool told_gone;    /* the log's last word: it is left alone */
     bool tell_no_edns, tell_no_case;
-    uint64_t tell_from_ms; /* no word on its coming and going before */
+    uint64_t tell_from_ms; /* when its going may be told again */
 };
 
 struct servers {
@@ -243,9 +243,9 @@ uint64_t servers_news_ms(const struct servers *s)
 static enum server_news_kind tell_state(struct server *v, uint64_t now_ms)
 {
     v->told_gone = is_gone(v);
-    v->tell_from_ms = now_ms + SERVER_NEWS_EVERY_MS;
     if (!v->told_gone)
         return SERVER_CAME_BACK;
+    v->tell_from_ms = now_ms + SERVER_NEWS_EVERY_MS;
     return v->nobody_there ? SERVER_NOBODY_THERE : SERVER_FELL_SILENT;
 }
 
@@ -264,7 +264,7 @@ static bool news_of(struct servers *s, struct server *v, uint64_t now_ms, struct
     }
     if (is_gone(v) == v->told_gone)
         return false;
-    if (v->tell_from_ms > now_ms) {
+    if (is_gone(v) && v->tell_from_ms > now_ms) {
         expect_news(s, v->tell_from_ms);
         return false;
     }

@@ -102,8 +102,8 @@ struct server_news {
 };
 
 /* When there is something to tell (SERVER_NO_NEWS: nothing), and what: to be called until false.
- * Of a server that comes and goes, no more than one change in SERVER_NEWS_EVERY_MS is told, and
- * none where it is by then as it was last told. */
+ * Of a server that comes and goes, it is told once in SERVER_NEWS_EVERY_MS that it went, if it is
+ * gone by then, and once after that that it is back. */
 #define SERVER_SILENCES_MAX  4
 #define SERVER_NEWS_EVERY_MS 10000
 #define SERVER_NO_NEWS       UINT64_MAX

@@ -349,6 +349,96 @@ START_TEST(class_ch_tells_others_nothing)
 }
 END_TEST
 
+/* ---- what is told of trouble ----------------------------------------------------------------- */
+
+static _Atomic bool mute;
+
+static void answer_unless_mute(const struct asked *q, void *ctx)
+{
+    if (!mute)
+        answer(q, ctx);
+}
+
+static void ask_four(const struct dnsd *d, const char *label)
+{
+    struct question q[4];
+    for (unsigned i = 0; i < 4; i++)
+        q[i] = ask(d, text("%s%u.example.com", label, i), TYPE_A);
+    for (unsigned i = 0; i < 4; i++)
+        receive(q[i], WAIT_MS);
+}
+
+START_TEST(a_dead_server_is_logged_once_and_so_is_its_return)
+{
+    mute = true;
+    server = responder_start(answer_unless_mute, NULL);
+    struct dnsd *d = dnsd_start("-forward %s", responder_at(server));
+    ask_four(d, "dead");
+    dnsd_await(d, text("warning: server %s does not answer (4 questions in a row); it is left "
+                       "alone and probed",
+                      responder_at(server)));
+    ask_four(d, "still");
+    mute = false;
+    ask_four(d, "again");
+    dnsd_await(d, text("server %s answers again", responder_at(server)));
+    ask_four(d, "well");
+    ck_assert_int_eq(dnsd_stop(d), 0);
+    ck_assert_uint_eq(count_of(read_file(d->log), " does not answer "), 1);
+    ck_assert_uint_eq(count_of(read_file(d->log), " answers again"), 1);
+    must_lack(read_file(d->log), "example.com"); /* names are nobody's business */
+    responder_stop(server);
+}
+END_TEST
+
+START_TEST(where_no_server_is_the_log_says_so_and_verbose_says_for_whom)
+{
+    unsigned port = free_port("127.0.0.1");
+    struct dnsd *d = dnsd_start("-forward 127.0.0.1:%u -verbose", port);
+    ck_assert_uint_eq(resolve(d, "www.example.com", TYPE_A).rcode, SERVFAIL);
+    ck_assert_int_eq(dnsd_stop(d), 0);
+    const char *log = read_file(d->log);
+    must_have(
+        log, text("warning: server 127.0.0.1:%u: nobody is there (connection refused)", port));
+    must_have(log, "debug: 127.0.0.1 asked www.example.com A: SERVFAIL after ");
+    must_have(log, text("refused by the network or by server 127.0.0.1:%u", port));
+}
+END_TEST
+
+/* Two that forward to each other. */
+START_TEST(a_loop_of_forwarders_is_logged)
+{
+    uint16_t port = free_port("127.0.0.1");
+    struct dnsd *a = dnsd_start("-forward 127.0.0.1:%u", (unsigned)port);
+    struct dnsd *b = dnsd_start(
+        "-listen 127.0.0.1:%u -forward %s:%u", (unsigned)port, a->address, (unsigned)a->port);
+    resolve(a, "www.example.com", TYPE_A);
+    dnsd_await(a, text("warning: server 127.0.0.1:%u seems to forward to dnsd", (unsigned)port));
+    ck_assert_int_eq(dnsd_stop(a), 0);
+    ck_assert_int_eq(dnsd_stop(b), 0);
+}
+END_TEST
+
+START_TEST(listeners_in_each_others_way_are_not_blamed_on_others)
+{
+    unsigned port = free_port("127.0.0.1");
+    struct output o =
+        run_dnsd("-forward 192.0.2.1 -listen 127.0.0.1:%u -listen 0.0.0.0:%u", port, port);
+    ck_assert_int_eq(o.code, 2);
+    must_have(o.text,
+        text("cannot listen on 0.0.0.0:%u: dnsd itself listens on 127.0.0.1:%u", port, port));
+    must_lack(o.text, "another program");
+}
+END_TEST
+
+START_TEST(a_dump_is_told_with_its_file)
+{
+    const char *path = path_of("learned.dot");
+    struct dnsd *d = dnsd_start("-forward 192.0.2.1 -predict -predict-dump %s", path);
+    dnsd_statistic(d, "questions: ");
+    dnsd_await(d, text("dumped to %s and %s.tsv", path, path));
+}
+END_TEST
+
 /* ---- root ------------------------------------------------------------------------------------ */
 
 START_TEST(root_is_given_up_for_good)
@@ -417,6 +507,11 @@ int main(void)
     tcase_add_test(c, sigusr1_logs_the_statistics);
     tcase_add_test(c, class_ch_tells_this_machine_about_dnsd);
     tcase_add_test(c, class_ch_tells_others_nothing);
+    tcase_add_test(c, a_dead_server_is_logged_once_and_so_is_its_return);
+    tcase_add_test(c, where_no_server_is_the_log_says_so_and_verbose_says_for_whom);
+    tcase_add_test(c, a_loop_of_forwarders_is_logged);
+    tcase_add_test(c, listeners_in_each_others_way_are_not_blamed_on_others);
+    tcase_add_test(c, a_dump_is_told_with_its_file);
     tcase_add_test(c, root_is_given_up_for_good);
     tcase_add_test(c, a_file_that_only_root_may_read_stays_as_it_was_at_the_start);
     tcase_add_test(c, a_user_that_does_not_exist_is_named);
