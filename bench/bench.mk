@@ -19,7 +19,7 @@ $(foreach b,$(BENCH),$(eval $(call BENCH_RULE,$(b))))
 BENCH_PROGRAMS = $(BENCH:%=$(BUILD)/bench/%)
 build-bench: $(BUILD)/dnsd $(BENCH_PROGRAMS)
 
-# dnsd against its peers and the floor; some ten minutes for each three rounds (bench/README.md).
+# dnsd against its peers and the floor; some ten minutes for three rounds (bench/README.md).
 bench:
 	@packaging/deps.sh bench
 	@$(MAKE) $(JOBS) build-bench

@@ -87,7 +87,7 @@ function markdown(    i, s) {
         if (!has(s, "cached_us")) continue
         print "| " s " | " cell(s, "cached_us", "%.2f") " | " ratio(s, "cached_us", "floor") " | " \
             cell(s, "cached_qps", "%.0f") " | " cell(s, "cached_busy", "%.0f") " | " \
-            sum(s, "cached_lost") " | " cell(s, "half_p50_us", "%.0f") ", " \
+            sum(s, "cached_lost") + sum(s, "half_lost") + sum(s, "single_lost") " | " cell(s, "half_p50_us", "%.0f") ", " \
             cell(s, "half_p99_us", "%.0f") " | " cell(s, "single_qps", "%.0f") " | " \
             cell(s, "single_us", "%.2f") " |"
     }
