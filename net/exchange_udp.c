@@ -64,6 +64,7 @@ struct exchange_udp {
     unsigned out_place[ASKS_MAX];
     struct mmsghdr in[BATCH_MAX];
     struct iovec in_iov[BATCH_MAX];
+    struct sockaddr_storage in_from[BATCH_MAX];
     uint8_t in_bytes[BATCH_MAX][WIRE_UDP_MAX];
 };
 
@@ -83,6 +84,7 @@ struct exchange_udp *exchange_udp_create(const struct exchange_means *means)
     for (unsigned i = 0; i < BATCH_MAX; i++) {
         x->in_iov[i].iov_base = x->in_bytes[i];
         x->in_iov[i].iov_len = WIRE_UDP_MAX;
+        x->in[i].msg_hdr.msg_name = &x->in_from[i];
         x->in[i].msg_hdr.msg_iov = &x->in_iov[i];
         x->in[i].msg_hdr.msg_iovlen = 1;
     }
@@ -453,11 +455,22 @@ static void take(struct udp_socket *s, const uint8_t *msg, size_t len)
     }
 }
 
+/* A connected socket takes from its peer only, but between bind and connect it took from anybody.
+ */
+static bool is_from_server(const struct udp_socket *s, const struct sockaddr_storage *from)
+{
+    struct addr a;
+    return sockaddr_to_addr(from, &a) == 0 && a.port == s->server.port &&
+           memcmp(a.ip, s->server.ip, sizeof a.ip) == 0;
+}
+
 /* One batch a call: a flood at one socket must not keep the others waiting. */
 static void receive(struct udp_socket *s)
 {
     struct exchange_udp *x = s->x;
     const unsigned n_max = s->n_live < BATCH_MAX ? s->n_live : BATCH_MAX;
+    for (unsigned i = 0; i < n_max; i++)
+        x->in[i].msg_hdr.msg_namelen = sizeof x->in_from[i];
     const int n = recvmmsg(s->fd, x->in, n_max, MSG_DONTWAIT, NULL);
     if (n < 0) {
         if (errno != EAGAIN && errno != EINTR && errno != ENOMEM && errno != ENOBUFS)
@@ -465,8 +478,8 @@ static void receive(struct udp_socket *s)
         return;
     }
     for (int i = 0; i < n && s->state == OPEN; i++)
-        if (x->in[i].msg_hdr.msg_flags & MSG_TRUNC)
-            throw_away(s); /* larger than we offered */
+        if (x->in[i].msg_hdr.msg_flags & MSG_TRUNC || !is_from_server(s, &x->in_from[i]))
+            throw_away(s); /* larger than we offered, or a stranger's */
         else
             take(s, x->in_bytes[i], x->in[i].msg_len);
 }
