@@ -611,8 +611,8 @@ static void adopt(struct dnsd *d, struct conf_set *s, struct poison *p)
         load_predictions(d);
     conf_free(old_conf);
     poison_free(old_poison);
+    watch_resolvconf(d); /* first, so that no change is lost */
     find_servers(d);
-    watch_resolvconf(d);
 }
 
 /* All is read before anything is swapped; a mistake keeps everything as it was. */
@@ -751,8 +751,8 @@ static enum exit_code start(struct dnsd *d)
             return EXIT_CONF;
         }
     }
+    watch_resolvconf(d); /* first, so that no change is lost */
     find_servers(d);
-    watch_resolvconf(d);
     watch_signals(d);
     if (privilege_drop(d->conf->user) < 0)
         return EXIT_CONF;

@@ -91,7 +91,7 @@ struct flight_world {
     void *ctx;
 };
 
-/* The clock of callbacks from the upstream door: flights_tick and flight_join set it. NULL when
+/* The clock of callbacks from the upstream door: flights_clock and flights_tick set it. NULL when
  * memory is out. flights_free wakes nobody; everybody must have left or been woken. */
 struct flights *flights_create(const struct flight_conf *conf, const struct flight_world *world,
     const uint8_t seed[CACHE_SEED_LEN]);

@@ -58,8 +58,7 @@ struct query_arrival {
 
 struct query_world {
     struct cache *cache;
-    struct flights
-        *flights; /* NULL: nothing is forwarded, what overrides do not answer is REFUSED */
+    struct flights *flights;
     void *ctx;
     void (*arrived)(void *ctx, const struct query_arrival *a, uint64_t now_ms); /* may be NULL */
     void (*ended)(void *ctx, const struct query_end *e);                        /* may be NULL */

@@ -1,5 +1,5 @@
 /* upstream.h: the door towards the servers that are asked: one message out, its reply or its
- * failure back. net/upstream.c is behind it in dnsd; a scripted upstream is in the replay tests.
+ * failure back. net/exchange.c is behind it in dnsd; a scripted upstream is in the replay tests.
  * Knows which bytes are the awaited reply; never decides whether to ask again. */
 #ifndef DNSD_UPSTREAM_H
 #define DNSD_UPSTREAM_H

@@ -329,10 +329,10 @@ size_t wire_write_reply(const struct wire_reply *r, uint8_t *out, size_t cap);
 /* How many bytes a client takes over UDP: its EDNS size, at least 512, at most WIRE_UDP_MAX. */
 size_t wire_udp_limit(const struct wire_query *q);
 
-/* What a packed answer holds, for statistics and tests. */
+/* The rcode of a packed answer; SERVFAIL where it does not parse. */
 uint16_t wire_packed_rcode(const uint8_t *packed, size_t len);
 
-/* ---- walking a message (tools, tests, the rebinding guard) ----------------------------------- */
+/* ---- walking a message (tools and tests) ----------------------------------- */
 
 struct wire_cursor {
     const uint8_t *msg;
