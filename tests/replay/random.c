@@ -6,7 +6,7 @@
 #include <check.h>
 #include <string.h>
 
-#define EVENTS 2000
+#define EVENTS 4000
 #define RUNS   12
 
 static struct world *w;

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WORLD_ASKED_MAX 4096
+#define WORLD_ASKED_MAX 8192
 #define WORLD_SENT_MAX  16384
 
 struct world;
