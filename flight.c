@@ -215,8 +215,10 @@ static unsigned hash_of(const struct flights *all, const uint8_t *key, size_t le
 static struct flight *find(const struct flights *all, const uint8_t *key, size_t len)
 {
     struct flight *f = NULL;
-    if (all->n > 0)
-        HASH_FIND_BYHASHVALUE(hh, all->table, key, len, hash_of(all, key, len), f);
+    if (all->n == 0)
+        return NULL;
+    unsigned hash = hash_of(all, key, len);
+    HASH_FIND_BYHASHVALUE(hh, all->table, key, len, hash, f);
     return f;
 }
 
@@ -726,7 +728,8 @@ static struct flight *start(
     f->speculative = speculative;
     f->key_len = key_len;
     memcpy(f->key, key, key_len);
-    HASH_ADD_KEYPTR_BYHASHVALUE(hh, all->table, f->key, f->key_len, hash_of(all, key, key_len), f);
+    unsigned hash = hash_of(all, key, key_len);
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, all->table, f->key, f->key_len, hash, f);
     if (f->hh.tbl == NULL) { /* memory is out: uthash took it back */
         free(f);
         return NULL;

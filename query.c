@@ -295,8 +295,8 @@ static bool is_repeat(const struct visit *v)
     if (v->client->transport != CLIENT_UDP || d->repeats == NULL)
         return false;
     repeat_key_of(v, &repeat);
-    HASH_FIND_BYHASHVALUE(
-        hh, d->repeats, &repeat, sizeof repeat, hash_of(d, &repeat, sizeof repeat), q);
+    unsigned hash = hash_of(d, &repeat, sizeof repeat);
+    HASH_FIND_BYHASHVALUE(hh, d->repeats, &repeat, sizeof repeat, hash, q);
     return q != NULL;
 }
 
@@ -367,9 +367,9 @@ static struct query *query_create(const struct visit *v, const uint8_t *key, siz
     query_keep(q, v);
     if (v->client->transport == CLIENT_UDP) {
         repeat_key_of(v, &q->repeat);
+        unsigned hash = hash_of(d, &q->repeat, sizeof q->repeat);
         /* Where memory is out it stays outside the table: then a repeat waits a second time. */
-        HASH_ADD_KEYPTR_BYHASHVALUE(hh, d->repeats, &q->repeat, sizeof q->repeat,
-            hash_of(d, &q->repeat, sizeof q->repeat), q);
+        HASH_ADD_KEYPTR_BYHASHVALUE(hh, d->repeats, &q->repeat, sizeof q->repeat, hash, q);
     }
     return q;
 err1:
