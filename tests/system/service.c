@@ -158,8 +158,8 @@ END_TEST
 START_TEST(who_is_not_allowed_gets_no_answer)
 {
     server = responder_start(answer, NULL);
-    struct dnsd *d =
-        dnsd_start("-forward %s -listen 0.0.0.0 -allow 127.0.0.5/32", responder_at(server));
+    struct dnsd *d = dnsd_start(
+        "-forward %s -listen 0.0.0.0 -allow 127.0.0.5/32 -verbose", responder_at(server));
     for (int tcp = 0; tcp < 2; tcp++) {
         const char *how = text("%s +tries=1 +time=1 -p %u", tcp ? "+tcp" : "", (unsigned)d->port);
         struct output o = run("dig -b 127.0.0.5 @127.0.0.1 %s www.example.com", how);
@@ -168,6 +168,8 @@ START_TEST(who_is_not_allowed_gets_no_answer)
         must_lack(o.text, "status:");
         ck_assert_int_ne(o.code, 0);
     }
+    dnsd_await(d, "debug: 127.0.0.1 is not served (-allow)");
+    dnsd_await(d, "debug: refused a TCP connection from 127.0.0.1: it is not served (-allow)");
     responder_stop(server);
 }
 END_TEST
@@ -430,6 +432,25 @@ START_TEST(listeners_in_each_others_way_are_not_blamed_on_others)
 }
 END_TEST
 
+START_TEST(verbose_tells_which_files_and_servers_and_who_it_became)
+{
+    const char *learned = path_of("learned"), *resolv = path_of("resolv.conf");
+    write_file("resolv.conf", "nameserver 192.0.2.1\nnameserver 192.0.2.2\n");
+    for (int start = 0; start < 2; start++) {
+        struct dnsd *d = dnsd_start_as_root(
+            "-forward -resolv-file %s -predict-file %s -predict -verbose", resolv, learned);
+        ck_assert_int_eq(dnsd_stop(d), 0);
+        const char *log = read_file(d->log);
+        must_have(log, text("debug: %s read: 2 servers", resolv));
+        must_have(log, text("debug: 0 dependencies of 0 triggers saved to %s", learned));
+        if (start == 1)
+            must_have(log, text("debug: 0 dependencies of 0 triggers loaded from %s", learned));
+        if (getuid() == 0)
+            must_have(log, "debug: gave up root: now user ");
+    }
+}
+END_TEST
+
 START_TEST(a_dump_is_told_with_its_file)
 {
     const char *path = path_of("learned.dot");
@@ -511,6 +532,7 @@ int main(void)
     tcase_add_test(c, where_no_server_is_the_log_says_so_and_verbose_says_for_whom);
     tcase_add_test(c, a_loop_of_forwarders_is_logged);
     tcase_add_test(c, listeners_in_each_others_way_are_not_blamed_on_others);
+    tcase_add_test(c, verbose_tells_which_files_and_servers_and_who_it_became);
     tcase_add_test(c, a_dump_is_told_with_its_file);
     tcase_add_test(c, root_is_given_up_for_good);
     tcase_add_test(c, a_file_that_only_root_may_read_stays_as_it_was_at_the_start);

@@ -218,7 +218,8 @@ START_TEST(where_reopening_fails_lines_go_on_to_the_old_file)
     ck_assert_int_eq(mkdir(log_path, 0700), 0);
     ck_assert_int_eq(querylog_reopen(q), -1);
     read_text(stderr_path);
-    assert_matches(text, "error: query log [^:]+: [A-Z][a-z ]+; lines go on to the one that is open");
+    assert_matches(
+        text, "error: query log [^:]+: [A-Z][a-z ]+; lines go on to the one that is open");
     querylog_write(q, &end);
     querylog_close(q);
     ck_assert_int_eq(rmdir(log_path), 0);
