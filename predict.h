@@ -18,22 +18,25 @@
 #define PREDICT_KEY_MAX        512 /* longer keys are not learned */
 #define PREDICT_NEVER_MS       UINT64_MAX
 #define PREDICT_SHARE_MAX      4
-#define PREDICT_PREFETCHES_MAX 32
+#define PREDICT_PREFETCHES_MAX 64
 #define PREDICT_TOKENS_MAX                                                                         \
     256 /* prefetches that may go unused before any was earned: a page's worth */
 #define PREDICT_BYTES_MIN ((size_t)1 << 20)
 
 struct predict;
 
+enum predict_rule { PREDICT_RULE_VOTE, PREDICT_RULE_2007 };
 enum predict_scope { PREDICT_SCOPE_CLIENT, PREDICT_SCOPE_GLOBAL };
 
 struct predict_conf {
     /* The rule. */
+    enum predict_rule rule;
     uint64_t window_ms;
     unsigned score;              /* asked for before a dependency is prefetched; at least 1 */
-    unsigned confidence_percent; /* and this share of its trigger's windows saw it; 0: any */
+    unsigned confidence_percent; /* the vote: how likely it is with a score of 2; 2007: and this
+                                    share of its trigger's windows saw it; 0: any */
     enum predict_scope scope;
-    unsigned cap;   /* highest score; 0 for none (but 65535) */
+    unsigned cap;   /* 2007: highest score; 0 for none (but 65535) */
     unsigned share; /* clients that must have shown a dependency before it serves others; 1 to
                        PREDICT_SHARE_MAX */
     unsigned budget_percent; /* tokens earned per hundred questions upstream that are the clients'
@@ -157,8 +160,8 @@ const char *predict_load(struct predict *p, const uint8_t *bytes, size_t len);
 struct predict_pair {
     const uint8_t *trigger, *follower; /* keys */
     size_t trigger_len, follower_len;
-    unsigned score;
-    unsigned windows; /* of the trigger that could tell; both are halved every 64 windows */
+    unsigned score;   /* the vote: if its trigger votes alone, rounded down */
+    unsigned windows; /* of the trigger that could tell; both are halved every 16 windows */
     unsigned seen;    /* of those, windows that saw the follower */
     unsigned lag_ms;  /* from trigger to follower, about the median; PREDICT_LAG_MAX_MS is that or
                          more */
@@ -166,7 +169,8 @@ struct predict_pair {
 };
 #define PREDICT_LAG_MAX_MS 65535
 
-/* Shows all dependencies, trigger by trigger: first those with something proven (a score of 2),
+/* Shows all dependencies, trigger by trigger, but for those that are a client's own by the vote:
+ * first those with something proven (seen twice; 2007: a score of 2),
  * among them the most recently asked first. Stops where visit returns false, and returns whether
  * it never did. visit must not call back into predict. */
 typedef bool predict_visit(void *ctx, const struct predict_pair *pair);

@@ -6,10 +6,10 @@
  *     "dnsdpred" | version (4) | n_questions (4) | n_triggers (4) | n_pairs (4) | key of the
  *     fingerprints (16) | questions | triggers | BLAKE2b-256 of all that precedes (32)
  *     question: key_len (2) | answered (1) | key; sorted by key, so that none is there twice
- *     trigger:  question (4) | windows (1) | n_pairs (2) | pairs; the least recently asked first,
- *               those with nothing proven before the others
+ *     trigger:  question (4) | client (4) | sole (4) | windows (1) | n_pairs (2) | pairs; the least
+ *               recently asked first, those with nothing proven before the others
  *     pair:     question (4) | score (2) | seen (1) | windows (1) | lag_ms (2) | n_shown (1) |
- *               fingerprints (4 each, at most GRAPH_SHOWN_MAX)
+ *               fingerprints (2 each, at most GRAPH_SHOWN_MAX)
  *
  * A question is told by its place among the questions. */
 #include "predict_graph.h"
@@ -18,13 +18,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VERSION      2
-#define MAGIC        "dnsdpred"
-#define MAGIC_LEN    8
-#define HEADER_LEN   (MAGIC_LEN + 16 + PREDICT_SEED_LEN)
-#define CHECKSUM_LEN 32
-#define QUESTION_MIN 4 /* shortest records in the file */
-#define PAIR_MIN     11
+#define VERSION       3
+#define MAGIC         "dnsdpred"
+#define MAGIC_LEN     8
+#define HEADER_LEN    (MAGIC_LEN + 16 + PREDICT_SEED_LEN)
+#define CHECKSUM_LEN  32
+#define CONTRADICTION "it contradicts itself"
+#define QUESTION_MIN  4 /* shortest records in the file */
+#define TRIGGER_LEN   15
+#define PAIR_MIN      11
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
@@ -69,16 +71,16 @@ static void collect(struct saving *s, uint32_t id)
 
 static size_t collect_all(struct saving *s)
 {
-    const struct graph_question *q;
+    const struct graph_trigger *t;
     size_t len = HEADER_LEN + CHECKSUM_LEN;
 
     for (int proven = 0; proven < 2; proven++) {
-        for (q = s->g->triggers[proven]; q != NULL; q = q->next) {
-            collect(s, q->id);
-            len += 7;
-            for (size_t i = 0; i < q->n_pairs; i++) {
-                collect(s, q->pairs[i].follower);
-                len += PAIR_MIN + 4 * (size_t)n_fingerprints(q->pairs[i].n_shown);
+        for (t = s->g->triggers[proven]; t != NULL; t = t->next) {
+            collect(s, t->question);
+            len += TRIGGER_LEN;
+            for (size_t i = 0; i < t->n_pairs; i++) {
+                collect(s, t->pairs[i].follower);
+                len += PAIR_MIN + 2 * (size_t)n_fingerprints(t->pairs[i].n_shown);
             }
         }
     }
@@ -91,13 +93,15 @@ static size_t collect_all(struct saving *s)
     return len;
 }
 
-static uint8_t *put_trigger(const struct saving *s, const struct graph_question *q, uint8_t *at)
+static uint8_t *put_trigger(const struct saving *s, const struct graph_trigger *t, uint8_t *at)
 {
-    at = put(at, s->place[q->id], 4);
-    at = put(at, q->windows, 1);
-    at = put(at, q->n_pairs, 2);
-    for (size_t i = 0; i < q->n_pairs; i++) {
-        const struct graph_pair *pair = &q->pairs[i];
+    at = put(at, s->place[t->question], 4);
+    at = put(at, t->client, 4);
+    at = put(at, t->sole, 4);
+    at = put(at, t->windows, 1);
+    at = put(at, t->n_pairs, 2);
+    for (size_t i = 0; i < t->n_pairs; i++) {
+        const struct graph_pair *pair = &t->pairs[i];
 
         at = put(at, s->place[pair->follower], 4);
         at = put(at, pair->score, 2);
@@ -106,7 +110,7 @@ static uint8_t *put_trigger(const struct saving *s, const struct graph_question 
         at = put(at, pair->lag_ms, 2);
         at = put(at, pair->n_shown, 1);
         for (unsigned k = 0; k < n_fingerprints(pair->n_shown); k++)
-            at = put(at, pair->shown[k], 4);
+            at = put(at, pair->shown[k], 2);
     }
     return at;
 }
@@ -114,7 +118,7 @@ static uint8_t *put_trigger(const struct saving *s, const struct graph_question 
 static void put_all(const struct saving *s, uint8_t *out, size_t len)
 {
     const struct graph *g = s->g;
-    const struct graph_question *q;
+    const struct graph_trigger *t;
     uint8_t *at = out;
 
     memcpy(at, MAGIC, MAGIC_LEN);
@@ -125,15 +129,16 @@ static void put_all(const struct saving *s, uint8_t *out, size_t len)
     memcpy(at, g->shown_key, PREDICT_SEED_LEN);
     at += PREDICT_SEED_LEN;
     for (uint32_t i = 0; i < s->n_questions; i++) {
-        q = s->questions[i];
+        const struct graph_question *q = s->questions[i];
+
         at = put(at, q->key_len, 2);
         at = put(at, q->answered, 1);
         memcpy(at, q->key, q->key_len);
         at += q->key_len;
     }
     for (int proven = 0; proven < 2; proven++)
-        for (q = g->triggers[proven]; q != NULL; q = q->next)
-            at = put_trigger(s, q, at);
+        for (t = g->triggers[proven]; t != NULL; t = t->next)
+            at = put_trigger(s, t, at);
     crypto_generichash(at, CHECKSUM_LEN, out, len - CHECKSUM_LEN, NULL, 0);
 }
 
@@ -199,7 +204,6 @@ struct loading {
     const uint8_t *shown_key;
     uint32_t *question_at; /* offset of each question's record */
     uint32_t *met_in;      /* of each question: 1 + the trigger that it was met in last */
-    bool *is_trigger;
 };
 
 /* Reads the question records. They must ascend. */
@@ -226,20 +230,38 @@ static bool read_questions(struct loading *l)
     return true;
 }
 
+/* Its follower is a place, here. */
 static bool read_pair(struct reader *r, struct graph_pair *pair)
 {
+    uint32_t place, n_shown;
+
     memset(pair, 0, sizeof *pair);
-    pair->follower = take_number(r, 4); /* its place, here */
+    place = take_number(r, 4);
     pair->score = (uint16_t)take_number(r, 2);
     pair->seen = (uint8_t)take_number(r, 1);
     pair->windows = (uint8_t)take_number(r, 1);
     pair->lag_ms = (uint16_t)take_number(r, 2);
-    pair->n_shown = (uint8_t)take_number(r, 1);
-    if (pair->n_shown > PREDICT_SHARE_MAX)
+    n_shown = take_number(r, 1);
+    if (place > GRAPH_ID_MAX || n_shown > PREDICT_SHARE_MAX)
         return false;
+    pair->follower = place & GRAPH_ID_MAX;
+    pair->n_shown = n_shown & 7;
     for (unsigned i = 0; i < n_fingerprints(pair->n_shown); i++)
-        pair->shown[i] = take_number(r, 4);
+        pair->shown[i] = (uint16_t)take_number(r, 2);
     return !r->failed && pair->score > 0 && pair->seen > 0 && pair->seen <= pair->windows;
+}
+
+/* A trigger as it stands in the file; its question is a place. */
+static bool read_trigger(struct loading *l, struct reader *r, struct graph_trigger *t)
+{
+    memset(t, 0, sizeof *t);
+    t->question = take_number(r, 4);
+    t->client = take_number(r, 4);
+    t->sole = take_number(r, 4);
+    t->windows = (uint8_t)take_number(r, 1);
+    t->n_pairs = (uint16_t)take_number(r, 2);
+    return !r->failed && t->question < l->n_questions && t->n_pairs > 0 &&
+           t->windows <= GRAPH_WINDOWS_MAX && (t->client == GRAPH_ALL || t->sole == 0);
 }
 
 /* Looks through the triggers, without keeping anything. */
@@ -247,20 +269,17 @@ static bool check_triggers(struct loading *l)
 {
     struct reader r = l->r;
     uint32_t n_left = l->n_pairs;
+    struct graph_trigger t;
     struct graph_pair pair;
 
     for (uint32_t i = 0; i < l->n_triggers; i++) {
-        uint32_t trigger = take_number(&r, 4), windows = take_number(&r, 1);
-        uint32_t n = take_number(&r, 2);
-
-        if (r.failed || trigger >= l->n_questions || l->is_trigger[trigger] || n == 0 ||
-            n > n_left || windows > GRAPH_WINDOWS_MAX)
+        if (!read_trigger(l, &r, &t) || t.n_pairs > n_left)
             return false;
-        l->is_trigger[trigger] = true;
-        l->met_in[trigger] = i + 1;
-        for (n_left -= n; n > 0; n--) {
+        l->met_in[t.question] = i + 1;
+        n_left -= t.n_pairs;
+        for (unsigned k = 0; k < t.n_pairs; k++) {
             if (!read_pair(&r, &pair) || pair.follower >= l->n_questions ||
-                pair.windows > windows || l->met_in[pair.follower] == i + 1)
+                pair.windows > t.windows || l->met_in[pair.follower] == i + 1)
                 return false;
             l->met_in[pair.follower] = i + 1;
         }
@@ -287,7 +306,7 @@ static struct graph_question *find_or_add(struct loading *l, uint32_t place)
     return q;
 }
 
-static bool add_pair(struct loading *l, struct graph_question *trigger)
+static bool add_pair(struct loading *l, struct graph_trigger *trigger)
 {
     struct graph_pair read, *pair;
     struct graph_question *follower;
@@ -303,29 +322,44 @@ static bool add_pair(struct loading *l, struct graph_question *trigger)
     if (pair == NULL)
         return false;
     *pair = read;
-    pair->follower = id;
+    pair->follower = id & GRAPH_ID_MAX;
     return true;
 }
 
-static bool add_triggers(struct loading *l)
+/* Returns NULL, or why not. */
+static const char *add_trigger(struct loading *l)
 {
-    for (uint32_t i = 0; i < l->n_triggers; i++) {
-        struct graph_question *trigger = find_or_add(l, take_number(&l->r, 4));
-        uint32_t n;
-        bool ok = true;
+    struct graph_trigger read, *trigger;
+    struct graph_question *q;
+    bool ok = true;
 
-        if (trigger == NULL)
-            return false;
-        graph_begin(l->g, trigger);
-        graph_unref(l->g, trigger);
-        trigger->windows = (uint8_t)take_number(&l->r, 1);
-        for (n = take_number(&l->r, 2); n > 0 && ok; n--)
-            ok = add_pair(l, trigger);
-        graph_end(l->g, trigger);
-        if (!ok)
-            return false;
+    read_trigger(l, &l->r, &read);
+    q = find_or_add(l, read.question);
+    if (q == NULL)
+        return "memory is out";
+    if (graph_trigger(q, read.client) != NULL) {
+        graph_unref(l->g, q);
+        return CONTRADICTION;
     }
-    return true;
+    trigger = graph_begin(l->g, q, read.client);
+    graph_unref(l->g, q);
+    if (trigger == NULL)
+        return "memory is out";
+    trigger->sole = read.sole;
+    trigger->windows = read.windows;
+    for (unsigned i = 0; i < read.n_pairs && ok; i++)
+        ok = add_pair(l, trigger);
+    graph_end(l->g, trigger);
+    return ok ? NULL : "memory is out";
+}
+
+static const char *add_triggers(struct loading *l)
+{
+    const char *why = NULL;
+
+    for (uint32_t i = 0; i < l->n_triggers && why == NULL; i++)
+        why = add_trigger(l);
+    return why;
 }
 
 static const char *read_header(struct loading *l)
@@ -352,19 +386,22 @@ static const char *read_header(struct loading *l)
     if (memcmp(checksum, l->r.bytes + l->r.len, sizeof checksum) != 0)
         return "its checksum is wrong";
     left = l->r.len - l->r.at;
-    if (l->n_questions > left / QUESTION_MIN || l->n_triggers > l->n_questions ||
+    if (l->n_questions > left / QUESTION_MIN || l->n_triggers > left / TRIGGER_LEN ||
         l->n_pairs > left / PAIR_MIN)
-        return "it contradicts itself";
+        return CONTRADICTION;
     return NULL;
 }
 
 static const char *read_all(struct loading *l)
 {
+    const char *why;
+
     if (!read_questions(l) || !check_triggers(l))
-        return "it contradicts itself";
-    if (!add_triggers(l)) {
+        return CONTRADICTION;
+    why = add_triggers(l);
+    if (why != NULL) {
         graph_clear(l->g);
-        return "memory is out";
+        return why;
     }
     memcpy(l->g->shown_key, l->shown_key, PREDICT_SEED_LEN);
     return NULL;
@@ -381,13 +418,11 @@ const char *graph_load(struct graph *g, const uint8_t *bytes, size_t len)
     n = (size_t)l.n_questions + 1;
     l.question_at = malloc(n * sizeof *l.question_at);
     l.met_in = calloc(n, sizeof *l.met_in);
-    l.is_trigger = calloc(n, sizeof *l.is_trigger);
-    if (l.question_at == NULL || l.met_in == NULL || l.is_trigger == NULL)
+    if (l.question_at == NULL || l.met_in == NULL)
         why = "memory is out";
     else
         why = read_all(&l);
     free(l.question_at);
     free(l.met_in);
-    free(l.is_trigger);
     return why;
 }

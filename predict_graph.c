@@ -89,6 +89,8 @@ static bool grow_slots(struct graph *g)
     uint32_t cap = g->slots_cap == 0 ? SLOTS_FIRST : g->slots_cap * 2;
     union graph_slot *slots;
 
+    if (cap - 1 > GRAPH_ID_MAX)
+        return false;
     if (!graph_room(g, cap * sizeof *slots))
         return false;
     slots = graph_alloc(g, cap * sizeof *slots);
@@ -149,7 +151,7 @@ void graph_unref(struct graph *g, struct graph_question *q)
     assert(q->refs > 0);
     if (--q->refs > 0)
         return;
-    assert(q->n_pairs == 0 && q->pairs == NULL && !q->listed);
+    assert(q->triggers == NULL);
     g->slots[q->id].next_free = g->free_slot;
     g->free_slot = (uintptr_t)q->id + 1;
     HASH_DELETE(hh, g->questions, q);
@@ -158,22 +160,22 @@ void graph_unref(struct graph *g, struct graph_question *q)
 
 /* ---- triggers -------------------------------------------------------------------------------- */
 
-static void list_trigger(struct graph *g, struct graph_question *q)
+static void list_trigger(struct graph *g, struct graph_trigger *t)
 {
-    q->proven = q->top >= GRAPH_PROVEN;
-    DL_APPEND(g->triggers[q->proven], q);
-    g->n_triggers[q->proven]++;
-    q->listed = true;
+    t->proven = t->top >= GRAPH_PROVEN;
+    DL_APPEND(g->triggers[t->proven], t);
+    g->n_triggers[t->proven]++;
+    t->listed = true;
 }
 
-static void unlist_trigger(struct graph *g, struct graph_question *q)
+static void unlist_trigger(struct graph *g, struct graph_trigger *t)
 {
-    DL_DELETE(g->triggers[q->proven], q);
-    g->n_triggers[q->proven]--;
-    q->listed = false;
+    DL_DELETE(g->triggers[t->proven], t);
+    g->n_triggers[t->proven]--;
+    t->listed = false;
 }
 
-void graph_touch(struct graph *g, struct graph_question *trigger)
+void graph_touch(struct graph *g, struct graph_trigger *trigger)
 {
     if (!trigger->listed || g->triggers[trigger->proven]->prev == trigger)
         return;
@@ -181,52 +183,119 @@ void graph_touch(struct graph *g, struct graph_question *trigger)
     list_trigger(g, trigger);
 }
 
-static void free_pairs(struct graph *g, struct graph_question *trigger)
+static void free_pairs(struct graph *g, struct graph_trigger *t)
 {
-    graph_release(g, trigger->pairs, trigger->pairs_cap * sizeof *trigger->pairs);
-    trigger->pairs = NULL;
-    trigger->pairs_cap = 0;
+    graph_release(g, t->pairs, t->pairs_cap * sizeof *t->pairs);
+    t->pairs = NULL;
+    t->pairs_cap = 0;
 }
 
 /* Gives the pairs an array of cap, which must hold them. */
-static bool resize_pairs(struct graph *g, struct graph_question *trigger, uint16_t cap)
+static bool resize_pairs(struct graph *g, struct graph_trigger *t, uint16_t cap)
 {
     struct graph_pair *pairs = graph_alloc(g, cap * sizeof *pairs);
 
     if (pairs == NULL)
         return false;
-    if (trigger->n_pairs > 0)
-        memcpy(pairs, trigger->pairs, trigger->n_pairs * sizeof *pairs);
-    free_pairs(g, trigger);
-    trigger->pairs = pairs;
-    trigger->pairs_cap = cap;
+    if (t->n_pairs > 0)
+        memcpy(pairs, t->pairs, t->n_pairs * sizeof *pairs);
+    free_pairs(g, t);
+    t->pairs = pairs;
+    t->pairs_cap = cap;
     return true;
 }
 
-void graph_begin(struct graph *g, struct graph_question *trigger)
+struct graph_trigger *graph_trigger(const struct graph_question *q, uint32_t client)
 {
-    graph_ref(trigger);
-    if (!trigger->listed)
-        return;
-    unlist_trigger(g, trigger);
-    graph_unref(g, trigger);
+    struct graph_trigger *t;
+
+    LL_FOREACH2(q->triggers, t, other)
+    if (t->client == client)
+        return t;
+    return NULL;
 }
 
-static void find_top(struct graph_question *trigger)
+static void free_trigger(struct graph *g, struct graph_trigger *t)
 {
-    trigger->top = 0;
-    for (size_t i = 0; i < trigger->n_pairs; i++)
-        if (trigger->pairs[i].score > trigger->top)
-            trigger->top = trigger->pairs[i].score;
+    struct graph_question *q = graph_question(g, t->question);
+
+    assert(!t->listed && t->n_pairs == 0);
+    free_pairs(g, t);
+    LL_DELETE2(q->triggers, t, other);
+    graph_release(g, t, sizeof *t);
+    graph_unref(g, q);
 }
 
-void graph_end(struct graph *g, struct graph_question *trigger)
+/* Forgets all that a trigger led to. */
+static void forget_trigger(struct graph *g, struct graph_trigger *t)
+{
+    unlist_trigger(g, t);
+    for (size_t i = 0; i < t->n_pairs; i++)
+        graph_drop_pair(g, &t->pairs[i]);
+    t->n_pairs = 0;
+    free_trigger(g, t);
+}
+
+/* Of the clients that a question is a trigger of, the one that goes for another. */
+static void limit_own(struct graph *g, const struct graph_question *q)
+{
+    struct graph_trigger *t, *last = NULL;
+    unsigned n = 0;
+
+    LL_FOREACH2(q->triggers, t, other)
+    {
+        if (t->client == GRAPH_ALL || !t->listed)
+            continue;
+        last = t;
+        n++;
+    }
+    if (n >= GRAPH_OWN_MAX)
+        forget_trigger(g, last);
+}
+
+static struct graph_trigger *add_trigger(struct graph *g, struct graph_question *q, uint32_t client)
+{
+    struct graph_trigger *t;
+
+    limit_own(g, q);
+    if (!graph_room(g, sizeof *t))
+        return NULL;
+    t = graph_alloc(g, sizeof *t);
+    if (t == NULL)
+        return NULL;
+    memset(t, 0, sizeof *t);
+    t->question = q->id;
+    t->client = client;
+    graph_ref(q);
+    LL_PREPEND2(q->triggers, t, other);
+    return t;
+}
+
+struct graph_trigger *graph_begin(struct graph *g, struct graph_question *q, uint32_t client)
+{
+    struct graph_trigger *t = graph_trigger(q, client);
+
+    if (t == NULL)
+        return add_trigger(g, q, client);
+    unlist_trigger(g, t);
+    LL_DELETE2(q->triggers, t, other);
+    LL_PREPEND2(q->triggers, t, other);
+    return t;
+}
+
+static void find_top(struct graph_trigger *t)
+{
+    t->top = 0;
+    for (size_t i = 0; i < t->n_pairs; i++)
+        if (t->pairs[i].score > t->top)
+            t->top = t->pairs[i].score;
+}
+
+void graph_end(struct graph *g, struct graph_trigger *trigger)
 {
     find_top(trigger);
     if (trigger->n_pairs == 0) {
-        free_pairs(g, trigger);
-        trigger->windows = 0;
-        graph_unref(g, trigger);
+        free_trigger(g, trigger);
         return;
     }
     if (trigger->pairs_cap > PAIRS_FIRST && trigger->n_pairs <= trigger->pairs_cap / 4)
@@ -234,14 +303,22 @@ void graph_end(struct graph *g, struct graph_question *trigger)
     list_trigger(g, trigger);
 }
 
-/* Forgets all that a trigger led to. */
-static void forget_trigger(struct graph *g, struct graph_question *trigger)
+void graph_copy(struct graph *g, const struct graph_trigger *all, uint32_t client)
 {
-    graph_begin(g, trigger);
-    for (size_t i = 0; i < trigger->n_pairs; i++)
-        graph_drop_pair(g, &trigger->pairs[i]);
-    trigger->n_pairs = 0;
-    graph_end(g, trigger);
+    struct graph_trigger *own = graph_begin(g, graph_question(g, all->question), client);
+
+    if (own == NULL)
+        return;
+    if (own->n_pairs == 0 && graph_room(g, all->pairs_cap * sizeof *own->pairs) &&
+        resize_pairs(g, own, all->pairs_cap)) {
+        memcpy(own->pairs, all->pairs, all->n_pairs * sizeof *own->pairs);
+        own->n_pairs = all->n_pairs;
+        own->windows = all->windows;
+        g->n_pairs += own->n_pairs;
+        for (size_t i = 0; i < own->n_pairs; i++)
+            graph_ref(graph_question(g, own->pairs[i].follower));
+    }
+    graph_end(g, own);
 }
 
 bool graph_room(struct graph *g, size_t len)
@@ -286,7 +363,7 @@ void graph_drop_pair(struct graph *g, const struct graph_pair *pair)
 }
 
 /* Takes one out that has score 1 and was not seen in this window. */
-static bool drop_weakest(struct graph *g, struct graph_question *trigger, uint64_t mark)
+static bool drop_weakest(struct graph *g, struct graph_trigger *trigger, uint64_t mark)
 {
     for (size_t i = 0; i < trigger->n_pairs; i++) {
         struct graph_pair *pair = &trigger->pairs[i];
@@ -301,27 +378,29 @@ static bool drop_weakest(struct graph *g, struct graph_question *trigger, uint64
     return false;
 }
 
-static bool grow_pairs(struct graph *g, struct graph_question *trigger)
+/* By half: what is not used is used for others. */
+static bool grow_pairs(struct graph *g, struct graph_trigger *trigger)
 {
-    unsigned cap = trigger->pairs_cap == 0 ? PAIRS_FIRST : trigger->pairs_cap * 2u;
+    unsigned cap = trigger->pairs_cap == 0 ? PAIRS_FIRST : trigger->pairs_cap * 3u / 2;
 
     if (cap > UINT16_MAX)
         return false;
     return graph_room(g, cap * sizeof *trigger->pairs) && resize_pairs(g, trigger, (uint16_t)cap);
 }
 
-struct graph_pair *graph_add_pair(struct graph *g, struct graph_question *trigger,
+struct graph_pair *graph_add_pair(struct graph *g, struct graph_trigger *trigger,
     struct graph_question *follower, unsigned max, uint64_t mark)
 {
     struct graph_pair *pair;
 
-    assert(!trigger->listed && trigger != follower);
+    assert(!trigger->listed && trigger->question != follower->id);
     if (max > 0 && trigger->n_pairs >= max && !drop_weakest(g, trigger, mark))
         return NULL;
     if (trigger->n_pairs == trigger->pairs_cap && !grow_pairs(g, trigger))
         return NULL;
     pair = &trigger->pairs[trigger->n_pairs++];
-    *pair = (struct graph_pair){.follower = follower->id, .score = 1, .seen = 1, .windows = 1};
+    *pair = (struct graph_pair){
+        .follower = follower->id & GRAPH_ID_MAX, .score = 1, .seen = 1, .windows = 1};
     graph_ref(follower);
     g->n_pairs++;
     return pair;
@@ -334,13 +413,13 @@ uint32_t graph_fingerprint(const struct graph *g, const uint8_t client[PREDICT_C
 
     crypto_shorthash(out, client, PREDICT_CLIENT_LEN, g->shown_key);
     memcpy(&fingerprint, out, sizeof fingerprint);
-    return fingerprint;
+    return fingerprint != GRAPH_ALL ? fingerprint : 1;
 }
 
 bool graph_shown_by(const struct graph_pair *pair, uint32_t fingerprint)
 {
     for (unsigned i = 0; i < pair->n_shown && i < GRAPH_SHOWN_MAX; i++)
-        if (pair->shown[i] == fingerprint)
+        if (pair->shown[i] == (uint16_t)fingerprint)
             return true;
     return false;
 }
@@ -350,25 +429,24 @@ void graph_show(struct graph_pair *pair, uint32_t fingerprint)
     if (pair->n_shown >= PREDICT_SHARE_MAX || graph_shown_by(pair, fingerprint))
         return;
     if (pair->n_shown < GRAPH_SHOWN_MAX)
-        pair->shown[pair->n_shown] = fingerprint;
-    pair->n_shown++;
+        pair->shown[pair->n_shown] = (uint16_t)fingerprint;
+    pair->n_shown = (pair->n_shown + 1u) & 7;
 }
 
 /* ---- checking -------------------------------------------------------------------------------- */
 
-static const char *check_pairs(
-    const struct graph *g, const struct graph_question *q, uint32_t *refs)
+static const char *check_pairs(const struct graph *g, const struct graph_trigger *t, uint32_t *refs)
 {
     unsigned top = 0;
 
-    for (size_t i = 0; i < q->n_pairs; i++) {
-        const struct graph_pair *pair = &q->pairs[i];
+    for (size_t i = 0; i < t->n_pairs; i++) {
+        const struct graph_pair *pair = &t->pairs[i];
 
-        if (pair->follower >= g->n_slots || pair->follower == q->id)
+        if (pair->follower >= g->n_slots || pair->follower == t->question)
             return "a follower is out of range or the trigger itself";
         if (pair->score == 0)
             return "a score of 0 was not forgotten";
-        if (pair->seen == 0 || pair->seen > pair->windows || pair->windows > q->windows)
+        if (pair->seen == 0 || pair->seen > pair->windows || pair->windows > t->windows)
             return "windows that saw a follower, could tell and were had are not in this order";
         if (pair->n_shown > PREDICT_SHARE_MAX)
             return "more clients showed a pair than are counted";
@@ -376,30 +454,41 @@ static const char *check_pairs(
             top = pair->score;
         refs[pair->follower]++;
     }
-    return top == q->top ? NULL : "the highest score of a trigger is wrong";
+    return top == t->top ? NULL : "the highest score of a trigger is wrong";
 }
 
-static const char *check_triggers(const struct graph *g, uint32_t *refs)
+static const char *check_trigger(
+    const struct graph *g, const struct graph_trigger *t, uint32_t *refs)
 {
-    const struct graph_question *q;
+    if (t->n_pairs == 0 || t->n_pairs > t->pairs_cap)
+        return "a trigger has no pairs, or more than it has room for";
+    if (t->windows > GRAPH_WINDOWS_MAX)
+        return "a trigger had more windows than are counted";
+    if (t->question >= g->n_slots || graph_trigger(graph_question(g, t->question), t->client) != t)
+        return "a question does not lead to its trigger";
+    if (t->client != GRAPH_ALL && t->sole != 0)
+        return "a client's own trigger has another client";
+    refs[t->question]++;
+    return check_pairs(g, t, refs);
+}
+
+static const char *check_triggers(const struct graph *g, uint32_t *refs, size_t *bytes)
+{
+    const struct graph_trigger *t;
     size_t n_pairs = 0;
     const char *wrong;
 
     for (int proven = 0; proven < 2; proven++) {
         size_t n = 0;
 
-        for (q = g->triggers[proven]; q != NULL; q = q->next) {
-            if (!q->listed || q->proven != proven || q->proven != (q->top >= GRAPH_PROVEN))
+        for (t = g->triggers[proven]; t != NULL; t = t->next) {
+            if (!t->listed || t->proven != proven || t->proven != (t->top >= GRAPH_PROVEN))
                 return "a trigger is in the wrong list";
-            if (q->n_pairs == 0 || q->n_pairs > q->pairs_cap)
-                return "a trigger has no pairs, or more than it has room for";
-            if (q->windows > GRAPH_WINDOWS_MAX)
-                return "a trigger had more windows than are counted";
-            wrong = check_pairs(g, q, refs);
+            wrong = check_trigger(g, t, refs);
             if (wrong != NULL)
                 return wrong;
-            refs[q->id]++;
-            n_pairs += q->n_pairs;
+            n_pairs += t->n_pairs;
+            *bytes += charge_for(sizeof *t) + charge_for(t->pairs_cap * sizeof *t->pairs);
             n++;
         }
         if (n != g->n_triggers[proven])
@@ -408,25 +497,44 @@ static const char *check_triggers(const struct graph *g, uint32_t *refs)
     return n_pairs == g->n_pairs ? NULL : "the number of pairs is wrong";
 }
 
+/* Every trigger of a question is listed once if all that are listed are found by it, and there are
+ * no more. */
+static const char *check_own(const struct graph_question *q, size_t *n)
+{
+    const struct graph_trigger *t;
+    unsigned n_own = 0;
+
+    LL_FOREACH2(q->triggers, t, other)
+    {
+        if (t->question != q->id || !t->listed)
+            return "a question leads to another's trigger";
+        n_own += t->client != GRAPH_ALL;
+        (*n)++;
+    }
+    return n_own <= GRAPH_OWN_MAX ? NULL : "a question is a trigger of too many clients";
+}
+
 static const char *check_questions(const struct graph *g, const uint32_t *refs, size_t *bytes)
 {
     const struct graph_question *q;
-    size_t n_free = 0;
+    size_t n_free = 0, n_triggers = 0;
+    const char *wrong;
 
     for (q = g->questions; q != NULL; q = q->hh.next) {
         if (q->id >= g->n_slots || g->slots[q->id].question != q)
             return "an id does not lead to its question";
         if (q->refs == 0 || q->refs != refs[q->id])
             return "the references of a question are wrong";
-        if (q->listed != (q->n_pairs > 0))
-            return "a question has pairs without being a trigger, or the reverse";
+        wrong = check_own(q, &n_triggers);
+        if (wrong != NULL)
+            return wrong;
         if (graph_find(g, q->key, q->key_len, q->hh.hashv) != q ||
             q->hh.hashv != graph_hash(g, q->key, q->key_len))
             return "a question is not found under its key";
         *bytes += charge_for(question_len(q->key_len));
-        if (q->pairs_cap > 0)
-            *bytes += charge_for(q->pairs_cap * sizeof *q->pairs);
     }
+    if (n_triggers != g->n_triggers[false] + g->n_triggers[true])
+        return "triggers were lost";
     for (uintptr_t at = g->free_slot; at != 0 && n_free <= g->n_slots;
          at = g->slots[at - 1].next_free)
         n_free++;
@@ -447,7 +555,7 @@ const char *graph_check(const struct graph *g, const uint32_t *extra_refs)
     memset(refs, 0, len);
     for (size_t i = 0; i < g->n_slots; i++)
         refs[i] = extra_refs[i];
-    wrong = check_triggers(g, refs);
+    wrong = check_triggers(g, refs, &bytes);
     if (wrong == NULL)
         wrong = check_questions(g, refs, &bytes);
     if (wrong == NULL && (bytes > g->bytes || g->bytes > g->bytes_max))

@@ -4,7 +4,8 @@
  *
  * A question lives as long as something refers to it: a listed request, a dependency on it, its own
  * dependencies, a prefetch of it. Nothing else is kept, so a name that leads nowhere costs nothing
- * once its window has closed. A question with dependencies is a trigger. */
+ * once its window has closed. A question with dependencies is a trigger: once for all clients, and
+ * by the rule that lets triggers vote also for each client that showed it by itself. */
 #ifndef DNSD_PREDICT_GRAPH_H
 #define DNSD_PREDICT_GRAPH_H
 
@@ -17,43 +18,57 @@
 #include <uthash.h>
 
 #define GRAPH_SHOWN_MAX   (PREDICT_SHARE_MAX - 1)
-#define GRAPH_WINDOWS_MAX 64 /* when a trigger had so many, its counts of windows are halved */
+#define GRAPH_WINDOWS_MAX 16 /* when a trigger had so many, its counts of windows are halved */
+#define GRAPH_ALL         0  /* in place of a client's fingerprint, which never is 0 */
+#define GRAPH_OWN_MAX     32 /* clients that a question can be a trigger of, besides of all */
 #define GRAPH_PROVEN      2  /* a score that chance, or a name used once, does not reach */
 
-/* A dependency: 24 bytes, since there are hundreds of thousands. */
+/* A dependency: 16 bytes, since there are hundreds of thousands. */
 struct graph_pair {
-    uint32_t follower;               /* a question's id */
-    uint32_t shown[GRAPH_SHOWN_MAX]; /* fingerprints of the clients that showed it */
-    uint16_t score;                  /* at least 1 */
-    uint8_t seen;                    /* windows of the trigger that saw it */
-    uint8_t windows;                 /* of those that could tell */
-    uint8_t n_shown;                 /* distinct clients, PREDICT_SHARE_MAX standing for more */
+    uint32_t follower : 29;          /* a question's id */
+    uint32_t n_shown : 3;            /* distinct clients, PREDICT_SHARE_MAX standing for more */
+    uint16_t shown[GRAPH_SHOWN_MAX]; /* of the fingerprints of those who showed it, 16 bits */
+    uint16_t score;                  /* 2007's, at least 1; by the vote it tells what is proven */
     uint16_t lag_ms; /* predict.c: about the median; PREDICT_LAG_MAX_MS is or more */
+    uint8_t seen;    /* windows of the trigger that saw it */
+    uint8_t windows; /* of those that could tell */
+};
+#define GRAPH_ID_MAX 0x1fffffff
+
+/* What all clients, or one of them, showed to follow a question. */
+struct graph_trigger {
+    struct graph_trigger *prev, *next; /* least recently asked first */
+    struct graph_trigger *other;       /* the next of the same question */
+    struct graph_pair *pairs;          /* by first appearance */
+    uint32_t question;                 /* referred to */
+    uint32_t client;                   /* fingerprint, or GRAPH_ALL */
+    uint32_t sole; /* GRAPH_ALL: the only client that showed it so far, or 0: there were more */
+    uint16_t n_pairs;
+    uint16_t pairs_cap;
+    uint16_t top;    /* highest score among the pairs */
+    uint8_t windows; /* it had as a trigger */
+    bool listed : 1; /* it stands among the triggers */
+    bool proven : 1; /* in the list of those with top >= GRAPH_PROVEN */
 };
 
 struct graph_question {
     UT_hash_handle hh;
-    struct graph_question *prev, *next; /* among the triggers, least recently asked first */
-    struct graph_pair *pairs;           /* by first appearance */
-    uint64_t mark;                      /* predict.c: the closing that saw it last */
-    uint64_t own_until_ms;              /* predict.c: had its client fetched it itself, it would be
-                                           fresh until then (0: no matter) */
-    uint32_t mark_shown;                /* predict.c: and who asked for it there */
+    struct graph_trigger *triggers; /* of this question: the most recently changed first */
+    uint64_t mark;                  /* predict.c: the closing that saw it last */
+    uint64_t own_until_ms;          /* predict.c: had its client fetched it itself, it would be
+                                       fresh until then (0: no matter) */
+    uint32_t mark_shown;            /* predict.c: and who asked for it there */
     uint32_t id;
     uint32_t refs;
+    uint32_t life_ms;     /* of its last answer, from its landing on */
     uint32_t last_window; /* predict_sequence.c: where its newest window may be */
-    uint16_t n_pairs;
-    uint16_t pairs_cap;
-    uint16_t top;         /* highest score among the pairs */
     uint16_t key_len;     /* 1 to PREDICT_KEY_MAX */
     uint16_t sent_slot;   /* predict.c: 1 + where its unused prefetch stands, or 0 */
     uint16_t mark_lag_ms; /* predict.c: how long after the closing window's trigger it was asked */
-    uint8_t windows;      /* it had as a trigger */
     bool answered : 1;    /* the last answer that came for it was one */
-    bool used_late : 1;   /* and own_until_ms is how long before its landing it was sent */
-    bool awaited : 1;     /* a client's miss of it went upstream and has not landed */
-    bool listed : 1;      /* it stands among the triggers */
-    bool proven : 1;      /* in the list of those with top >= GRAPH_PROVEN */
+    bool life_known : 1;
+    bool used_late : 1; /* and own_until_ms is how long before its landing it was sent */
+    bool awaited : 1;   /* a client's miss of it went upstream and has not landed */
     uint8_t key[];
 };
 
@@ -70,8 +85,8 @@ struct graph {
     struct graph_question *questions;    /* uthash */
     union graph_slot *slots;             /* by id */
     uint32_t n_slots, slots_cap;
-    uintptr_t free_slot;                /* 1 + an id, or 0 */
-    struct graph_question *triggers[2]; /* [proven], oldest first */
+    uintptr_t free_slot;               /* 1 + an id, or 0 */
+    struct graph_trigger *triggers[2]; /* [proven], oldest first */
     size_t n_triggers[2];
     size_t n_pairs;
 };
@@ -112,17 +127,26 @@ static inline struct graph_question *graph_question(const struct graph *g, uint3
     return g->slots[id].question;
 }
 
-/* It was asked: it is the last to be forgotten for room. */
-void graph_touch(struct graph *g, struct graph_question *trigger);
+/* What the client (GRAPH_ALL: all of them) showed to follow the question, or NULL. */
+struct graph_trigger *graph_trigger(const struct graph_question *q, uint32_t client);
 
-/* Between these two a trigger's pairs may be changed, and it cannot be forgotten for room. */
-void graph_begin(struct graph *g, struct graph_question *trigger);
-void graph_end(struct graph *g, struct graph_question *trigger);
+/* It was asked: it is the last to be forgotten for room. */
+void graph_touch(struct graph *g, struct graph_trigger *trigger);
+
+/* Finds the trigger, or adds it. Until graph_end its pairs may be changed, and it cannot be
+ * forgotten for room; one without pairs is freed by graph_end. NULL when there is no room. The
+ * caller has a reference to q. */
+struct graph_trigger *graph_begin(struct graph *g, struct graph_question *q, uint32_t client);
+void graph_end(struct graph *g, struct graph_trigger *trigger);
+
+/* Gives the client a trigger of its own, which knows what that of all does. For want of room it
+ * knows less. */
+void graph_copy(struct graph *g, const struct graph_trigger *all, uint32_t client);
 
 /* Appends a dependency with score 1; max (0 for none) bounds their number: then the weakest goes,
  * which is the new one unless another has score 1 too and was not seen in this window (the mark of
  * its follower is below mark). Returns it, or NULL. The pointer is good until the next is added. */
-struct graph_pair *graph_add_pair(struct graph *g, struct graph_question *trigger,
+struct graph_pair *graph_add_pair(struct graph *g, struct graph_trigger *trigger,
     struct graph_question *follower, unsigned max, uint64_t mark);
 
 /* Gives up what a pair refers to; the caller takes it out of the array. */

@@ -90,27 +90,28 @@ static bool grow(struct sequence *s, struct graph *g)
     return true;
 }
 
-/* How many windows of the question are open until after now_ms; SEQUENCE_SAME_MAX if one of them is
- * the client's own. A position in `same` can be out of date: it counts if it is listed and its
- * entry is what it should be. */
-static unsigned open_windows(const struct sequence *s, const struct sequence_client *c,
-    const struct graph_question *q, uint64_t now_ms, uint64_t window_ms)
+/* Looks for the client's window of the question that is open until after now_ms, and counts up to
+ * SEQUENCE_SAME_MAX others on the way. A position in `same` can be out of date: it counts if it is
+ * listed and its entry is what it should be. */
+static struct sequence_entry *find_window(const struct sequence *s, const struct sequence_client *c,
+    const struct graph_question *q, uint64_t now_ms, uint64_t window_ms, unsigned *n)
 {
     uint32_t at = q->last_window;
-    unsigned n;
 
-    for (n = 0; n < SEQUENCE_SAME_MAX && at - s->front < s->end - s->front; n++) {
-        const struct sequence_entry *e = sequence_at(s, at);
+    for (*n = 0; *n < SEQUENCE_SAME_MAX && at - s->front < s->end - s->front; ++*n) {
+        struct sequence_entry *e = sequence_at(s, at);
 
-        if (!e->opens || e->question != q->id || e->at_ms + window_ms <= now_ms)
+        if (e->question != q->id || e->at_ms + window_ms <= now_ms)
             break;
-        if (e->client == c)
-            return SEQUENCE_SAME_MAX;
-        if (e->same - s->front >= at - s->front)
-            return n + 1;
+        if (e->opens && e->client == c)
+            return e;
+        if (e->same - s->front >= at - s->front) {
+            ++*n;
+            break;
+        }
         at = e->same;
     }
-    return n;
+    return NULL;
 }
 
 static void append(struct sequence *s, struct sequence_client *c, struct graph_question *q,
@@ -123,6 +124,7 @@ static void append(struct sequence *s, struct sequence_client *c, struct graph_q
         .client = c,
         .question = q->id,
         .next = at,
+        .prev = lane->newest,
         .same = q->last_window,
         .opens = opens};
     if (lane->n++ > 0)
@@ -151,6 +153,7 @@ struct graph_question *sequence_list(struct sequence *s, struct graph *g,
     uint64_t window_ms, bool reopen)
 {
     struct sequence_client *c = find_client(s, g, r->client);
+    unsigned n;
     bool opens;
 
     if (c == NULL)
@@ -165,7 +168,8 @@ struct graph_question *sequence_list(struct sequence *s, struct graph *g,
         q = graph_add(g, r->key, r->key_len, hash);
     if (q == NULL)
         goto shed;
-    opens = reopen || open_windows(s, c, q, now_ms, window_ms) < SEQUENCE_SAME_MAX;
+    opens =
+        reopen || (find_window(s, c, q, now_ms, window_ms, &n) == NULL && n < SEQUENCE_SAME_MAX);
     append(s, c, q, now_ms, opens);
     return q;
 
@@ -175,6 +179,19 @@ shed:
 }
 
 /* ---- windows --------------------------------------------------------------------------------- */
+
+const struct sequence_entry *sequence_window(const struct sequence *s, const struct graph *g,
+    const uint8_t client[PREDICT_CLIENT_LEN], const struct graph_question *q, uint64_t now_ms,
+    uint64_t window_ms)
+{
+    const struct sequence_client *c;
+    unsigned n;
+
+    if (q->last_window - s->front >= s->end - s->front)
+        return NULL;
+    c = find_client(s, g, client);
+    return c == NULL ? NULL : find_window(s, c, q, now_ms, window_ms, &n);
+}
 
 const struct sequence_entry *sequence_oldest(const struct sequence *s)
 {
@@ -186,6 +203,26 @@ const struct sequence_entry *sequence_next(const struct sequence *s, const struc
     const struct sequence_entry *next = sequence_at(s, e->next);
 
     return next == e ? NULL : next;
+}
+
+const struct sequence_entry *sequence_newest(
+    const struct sequence *s, const struct graph *g, const uint8_t client[PREDICT_CLIENT_LEN])
+{
+    const struct sequence_client *c = find_client(s, g, client);
+
+    if (s->scope == PREDICT_SCOPE_GLOBAL)
+        return s->everyone.n == 0 ? NULL : sequence_at(s, s->everyone.newest);
+    return c == NULL ? NULL : sequence_at(s, c->lane.newest);
+}
+
+const struct sequence_entry *sequence_prev(const struct sequence *s, const struct sequence_entry *e)
+{
+    const struct sequence_entry *prev;
+
+    if (e->prev - s->front >= s->end - s->front)
+        return NULL;
+    prev = sequence_at(s, e->prev);
+    return sequence_next(s, prev) == e ? prev : NULL;
 }
 
 bool sequence_torn(const struct sequence *s, const struct sequence_entry *e)
@@ -207,13 +244,15 @@ static void drop_front(struct sequence *s, struct graph *g)
     s->front++;
 }
 
-void sequence_close_oldest(struct sequence *s, struct graph *g)
+void sequence_close(struct sequence *s, struct graph *g, const struct sequence_entry *window)
 {
-    assert(s->front != s->end && sequence_at(s, s->front)->opens);
+    struct sequence_entry *e = &s->entries[window - s->entries];
+
+    assert(e->opens);
+    e->opens = false;
     s->n_windows--;
-    do
+    while (s->front != s->end && !sequence_at(s, s->front)->opens)
         drop_front(s, g);
-    while (s->front != s->end && !sequence_at(s, s->front)->opens);
 }
 
 void sequence_clear(struct sequence *s, struct graph *g)

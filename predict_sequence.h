@@ -2,7 +2,7 @@
  * came, and those windows. For predict*.c only; knows clients and times as numbers, never scores.
  *
  * One list for all clients. A window is a position in it: that of the request which opened it. All
- * windows last equally long, so they close in the order of the list, and its front is the oldest
+ * windows last equally long, so they are due in the order of the list, and its front is the oldest
  * open window. Requests of one client (or of all, with scope global) are linked by position. */
 #ifndef DNSD_PREDICT_SEQUENCE_H
 #define DNSD_PREDICT_SEQUENCE_H
@@ -32,8 +32,9 @@ struct sequence_entry {
     struct sequence_client *client;
     uint32_t question;
     uint32_t next; /* position of the next request of the lane; its own if there is none */
+    uint32_t prev; /* of the one before, if that is still listed and n of the lane says so */
     uint32_t same; /* position where an older window of the same question may be */
-    bool opens;    /* a window */
+    bool opens;    /* a window, which is open still */
 };
 
 struct sequence {
@@ -68,6 +69,17 @@ static inline struct sequence_entry *sequence_at(const struct sequence *s, uint3
 /* The oldest open window, or NULL. */
 const struct sequence_entry *sequence_oldest(const struct sequence *s);
 
+/* The window of this client for the question that is open until after now_ms, or NULL. */
+const struct sequence_entry *sequence_window(const struct sequence *s, const struct graph *g,
+    const uint8_t client[PREDICT_CLIENT_LEN], const struct graph_question *q, uint64_t now_ms,
+    uint64_t window_ms);
+
+/* The newest request of the client's lane, or NULL, and the one before e in its lane, or NULL. */
+const struct sequence_entry *sequence_newest(
+    const struct sequence *s, const struct graph *g, const uint8_t client[PREDICT_CLIENT_LEN]);
+const struct sequence_entry *sequence_prev(
+    const struct sequence *s, const struct sequence_entry *e);
+
 /* The request after e in its lane, or NULL. */
 const struct sequence_entry *sequence_next(
     const struct sequence *s, const struct sequence_entry *e);
@@ -75,8 +87,8 @@ const struct sequence_entry *sequence_next(
 /* Whether a request that this window should have seen was not listed. */
 bool sequence_torn(const struct sequence *s, const struct sequence_entry *e);
 
-/* Closes the oldest open window and frees what none can reach any more. */
-void sequence_close_oldest(struct sequence *s, struct graph *g);
+/* Closes an open window and frees what none can reach any more. */
+void sequence_close(struct sequence *s, struct graph *g, const struct sequence_entry *window);
 
 /* The client's fingerprint. */
 uint32_t sequence_fingerprint(

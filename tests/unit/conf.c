@@ -171,13 +171,13 @@ START_TEST(defaults_are_those_of_the_design)
     ck_assert_uint_eq(values->n_allow, 0);
     ck_assert_str_eq(values->poison, "");
     ck_assert_uint_eq(values->port, 53);
-    ck_assert_uint_eq(values->predict_window_ms, 2000);
+    ck_assert_uint_eq(values->predict_window_ms, 15000);
     ck_assert_uint_eq(values->predict_score, 2);
-    ck_assert_uint_eq(values->predict_confidence_percent, 60);
+    ck_assert_uint_eq(values->predict_confidence_percent, 67);
     ck_assert_int_eq(values->predict_scope, CONF_SCOPE_CLIENT);
     ck_assert_uint_eq(values->predict_cap, 8);
     ck_assert_uint_eq(values->predict_share, 2);
-    ck_assert_uint_eq(values->predict_budget_percent, 10);
+    ck_assert_uint_eq(values->predict_budget_percent, 20);
     ck_assert_int_eq(values->predict_ttl0, CONF_TTL0_HOLD);
     ck_assert_int_eq(values->predict_rules, CONF_RULES_DEFAULT);
     ck_assert_str_eq(values->predict_file, "");
@@ -232,7 +232,7 @@ static const struct {
     {"predict-scope", "global"},
     {"predict-cap", "16"},
     {"predict-share", "1"},
-    {"predict-budget", "20"},
+    {"predict-budget", "30"},
     {"predict-ttl0", "strict"},
     {"predict-rules", "seed"},
     {"predict-file", "/var/lib/dnsd/predict"},

@@ -79,14 +79,29 @@ static void stage_open(struct stage *s, const struct predict_conf *conf)
     ck_assert_ptr_nonnull(s->p);
 }
 
-/* The default rule, told to the single client apart from sharing; tests set what they look at. */
+/* The rule of 2007, told to the single client apart from sharing; tests set what they look at. */
 static struct predict_conf plain(void)
 {
     struct predict_conf c;
 
     predict_conf_default(&c);
+    c.rule = PREDICT_RULE_2007;
     c.window_ms = W;
     c.confidence_percent = 0;
+    c.share = 1;
+    c.budget_percent = 0;
+    c.dependencies_max = 64;
+    c.prefetches_max = 32;
+    return c;
+}
+
+/* The default rule, with windows of 2 s, no limit to waste, and what one client shows for all. */
+static struct predict_conf voting(void)
+{
+    struct predict_conf c;
+
+    predict_conf_default(&c);
+    c.window_ms = W;
     c.share = 1;
     c.budget_percent = 0;
     return c;
@@ -651,17 +666,17 @@ START_TEST(confidence_follows_the_times)
     c.cap = 0;
     stage_open(&s, &c);
     s.refuse = true;
-    for (i = 0; i < 63; i++)
+    for (i = 0; i < 15; i++)
         visit(&s, 1, "abc", i * 10 * SECOND);
-    for (; i < 64; i++) /* the 64th window halves: b 63 of 64 becomes 32 of 32 */
+    for (; i < 16; i++) /* the 16th window halves: b 15 of 16 becomes 8 of 8 */
         visit(&s, 1, "ac", i * 10 * SECOND);
-    for (; i < 96; i++) /* and these make it 32 of 64, which becomes 16 of 32 */
+    for (; i < 24; i++) /* and these make it 8 of 16, which becomes 4 of 8 */
         visit(&s, 1, "ac", i * 10 * SECOND);
     tick(&s, i * 10 * SECOND - 1);
-    ck_assert_uint_eq(score(&s, "a", "b"), 30); /* 63 - 33 */
+    ck_assert_uint_eq(score(&s, "a", "b"), 6); /* 15 - 9 */
     s.refuse = false;
     ck_assert_str_eq(brings(&s, 1, "a", i * 10 * SECOND), "cb");
-    tick(&s, i * 10 * SECOND + 5000); /* 16 of 33 */
+    tick(&s, i * 10 * SECOND + 5000); /* 4 of 9 */
     ck_assert_str_eq(brings(&s, 1, "a", ++i * 10 * SECOND), "c");
     stage_close(&s);
 }
@@ -1592,7 +1607,7 @@ START_TEST(the_seed_rules_set_all_back_to_2007)
     ck_assert_uint_eq(c.score, 2);
     ck_assert_int_eq(c.scope, PREDICT_SCOPE_CLIENT);
     ck_assert_uint_eq(c.share, 2);
-    ck_assert_uint_eq(c.budget_percent, 10);
+    ck_assert_uint_eq(c.budget_percent, 20);
     ck_assert_uint_eq(c.prefetches_max, PREDICT_PREFETCHES_MAX);
     ck_assert(!c.always_subtract);
     ck_assert(!c.reopen);
@@ -1658,6 +1673,8 @@ static void random_step(struct stage *s, uint64_t *state, uint64_t *now_ms)
     case 5:
         if ((x >> 40) % 8 == 0)
             s->conf.scope = (x >> 48) % 2 ? PREDICT_SCOPE_CLIENT : PREDICT_SCOPE_GLOBAL;
+        if ((x >> 43) % 4 == 0)
+            s->conf.rule = (x >> 45) % 2 ? PREDICT_RULE_VOTE : PREDICT_RULE_2007;
         s->conf.reopen = (x >> 49) % 2;
         s->conf.share = (unsigned)(x >> 50) % 5;
         s->conf.cap = (unsigned)(x >> 53) % 5;
@@ -1767,19 +1784,17 @@ static void worst_request(
 }
 
 /* What goes upstream, less the bucket of 256, as a share of what would without prediction. */
-static double worst_share(const struct pattern *pattern, unsigned n)
+static double worst_share(
+    const struct pattern *pattern, unsigned n, const struct predict_conf *conf)
 {
     struct worst w = {.pattern = pattern};
     struct predict_world world = {.ctx = &w,
         .copy = worst_copy,
         .prefetch = worst_prefetch,
         .fresh_until_ms = worst_fresh_until};
-    struct predict_conf c = plain();
-    struct predict *p;
+    struct predict *p = predict_create(conf, &world, seed_one);
     uint64_t now_ms = 1000;
 
-    c.budget_percent = 10;
-    p = predict_create(&c, &world, seed_one);
     ck_assert_ptr_nonnull(p);
     for (unsigned i = 0; i < n; i++) {
         unsigned at = i % pattern->n_steps;
@@ -1792,7 +1807,7 @@ static double worst_share(const struct pattern *pattern, unsigned n)
     return ((double)w.upstream_predicted - PREDICT_TOKENS_MAX) / (double)w.upstream;
 }
 
-START_TEST(questions_upstream_stay_below_1_25_of_what_clients_cause_alone)
+static void search_for_worst(const struct predict_conf *c)
 {
     static const unsigned ttls_ms[] = {0, 500, 1000, 2000, 3000, 5000, 60000};
     static const unsigned gaps_ms[] = {0, 1, 10, 100, 500, 900, 1500, 1900, 2000, 2100, 3000, 5000};
@@ -1808,8 +1823,24 @@ START_TEST(questions_upstream_stay_below_1_25_of_what_clients_cause_alone)
             pattern.step[k].gap_ms = gaps_ms[next_random(&x) % 12];
             pattern.step[k].client = next_random(&x) % 8 == 0;
         }
-        ck_assert_double_le(worst_share(&pattern, 4000), 1.25);
+        ck_assert_double_le(worst_share(&pattern, 4000, c), 1.25);
     }
+}
+
+/* By 2007's rule, and by the default one at the default budget, sure of what it fetches or not. */
+START_TEST(questions_upstream_stay_below_1_25_of_what_clients_cause_alone)
+{
+    struct predict_conf c = plain();
+
+    c.budget_percent = 20;
+    search_for_worst(&c);
+    predict_conf_default(&c);
+    c.share = 1;
+    search_for_worst(&c);
+    c.window_ms = W;
+    search_for_worst(&c);
+    c.confidence_percent = 0;
+    search_for_worst(&c);
 }
 END_TEST
 
@@ -1819,8 +1850,14 @@ START_TEST(a_copy_that_always_expires_just_too_early_does_not_double_the_questio
 {
     static const struct pattern pattern = {
         .ttl_ms = {2000, 60000}, .n_steps = 3, .step = {{900, 0, 0}, {3000, 0, 1}, {1500, 0, 0}}};
+    struct predict_conf c = plain();
 
-    ck_assert_double_le(worst_share(&pattern, 20000), 1.25);
+    c.budget_percent = 20;
+    ck_assert_double_le(worst_share(&pattern, 20000, &c), 1.25);
+    predict_conf_default(&c);
+    c.share = 1;
+    c.confidence_percent = 0;
+    ck_assert_double_le(worst_share(&pattern, 20000, &c), 1.25);
 }
 END_TEST
 
@@ -1891,7 +1928,7 @@ static void learn_and_save(struct stage *s, struct stage *other)
 /* Returns whether the k-th allocation, and n - 1 after it, were reached. */
 static bool live_without(unsigned long k, unsigned long n)
 {
-    struct predict_conf c = plain();
+    struct predict_conf c = voting();
     struct stage s = {.conf = c}, other = {.conf = c};
     struct predict_world world = world_of(&s);
     bool reached;
@@ -2149,7 +2186,7 @@ START_TEST(a_table_of_another_version_is_refused_by_that_name)
 
     train_some(&s);
     save(&s, &bytes, &len);
-    bytes[11] = 3;
+    bytes[11] = 4;
     restart(&t, &c);
     ck_assert_str_eq(predict_load(t.p, bytes, len), "it was written by a newer version");
     bytes[11] = 1;
@@ -2704,6 +2741,433 @@ START_TEST(a_walk_shows_every_pair_the_proven_and_the_recent_first)
 }
 END_TEST
 
+/* ---- the vote -------------------------------------------------------------------------------- */
+
+static void start_vote(struct stage *s)
+{
+    struct predict_conf c = voting();
+
+    stage_open(s, &c);
+}
+
+/* Windows of the trigger that could tell, and those of them that saw the follower. */
+struct shown {
+    char trigger, follower;
+    unsigned windows, seen, n;
+};
+
+static bool note_shown(void *ctx, const struct predict_pair *pair)
+{
+    struct shown *shown = ctx;
+
+    if (pair->trigger[0] != shown->trigger || pair->follower[0] != shown->follower)
+        return true;
+    shown->windows = pair->windows;
+    shown->seen = pair->seen;
+    shown->n++;
+    return true;
+}
+
+static void check_shown(
+    const struct stage *s, char trigger, char follower, unsigned seen, unsigned windows)
+{
+    struct shown shown = {.trigger = trigger, .follower = follower};
+
+    predict_walk(s->p, note_shown, &shown);
+    ck_assert_uint_eq(shown.n, windows > 0);
+    ck_assert_uint_eq(shown.seen, seen);
+    ck_assert_uint_eq(shown.windows, windows);
+}
+
+START_TEST(a_trigger_that_votes_alone_brings_what_it_saw_once)
+{
+    struct stage s;
+
+    start_vote(&s);
+    visit(&s, 1, "abc", 0);
+    ck_assert_str_eq(brings(&s, 1, "a", 10 * SECOND), "bc");
+    stage_close(&s);
+}
+END_TEST
+
+/* The example in predict.c: a saw c in 3 of 4 windows, b in the only one it had. */
+static void train_example(struct stage *s)
+{
+    start_vote(s);
+    s->refuse = true;
+    visit(s, 1, "ac", 0);
+    visit(s, 1, "ac", 10 * SECOND);
+    visit(s, 1, "ac", 20 * SECOND);
+    visit(s, 1, "a", 30 * SECOND);
+    visit(s, 1, "bc", 40 * SECOND);
+    tick(s, 45 * SECOND);
+    s->refuse = false;
+    check_shown(s, 'a', 'c', 3, 4);
+    check_shown(s, 'b', 'c', 1, 1);
+}
+
+START_TEST(the_share_of_windows_is_the_vote)
+{
+    struct stage s;
+
+    train_example(&s);
+    ck_assert_str_eq(brings(&s, 1, "a", 50 * SECOND), "c"); /* .75 */
+    stage_close(&s);
+    train_example(&s);
+    visit(&s, 1, "a", 50 * SECOND); /* 3 of 5 */
+    ck_assert_str_eq(brings(&s, 1, "a", 60 * SECOND), "");
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(a_trigger_that_knows_nothing_of_a_follower_votes_against_it)
+{
+    struct stage s;
+
+    train_example(&s);
+    ck_assert_str_eq(brings(&s, 1, "x", 50 * SECOND), "");
+    ck_assert_str_eq(brings(&s, 1, "a", 50 * SECOND + 10), ""); /* .653 */
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(triggers_that_agree_bring_what_one_alone_would_not)
+{
+    struct stage s;
+
+    train_example(&s);
+    visit(&s, 1, "xa", 50 * SECOND);
+    ck_assert_str_eq(brings(&s, 1, "b", 50 * SECOND + 20), "c"); /* .815 */
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(a_trigger_votes_as_long_as_its_window_lasts)
+{
+    struct stage s;
+
+    train_example(&s);
+    visit(&s, 1, "x", 50 * SECOND);
+    ck_assert_str_eq(brings(&s, 1, "a", 50 * SECOND + W - 1), "");
+    stage_close(&s);
+    train_example(&s);
+    visit(&s, 1, "x", 50 * SECOND);
+    ck_assert_str_eq(brings(&s, 1, "a", 50 * SECOND + W), "c");
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(the_newest_16_triggers_vote_each_once)
+{
+    struct stage s;
+
+    train_example(&s);
+    visit(&s, 1, "b", 50 * SECOND);
+    s.refuse = true;
+    visit(&s, 1, "ghijklmnopqrstu", 50 * SECOND + 10); /* 15 that know nothing */
+    visit(&s, 1, "uuuuu", 50 * SECOND + 160);
+    s.refuse = false;
+    /* one more, and b is the 17th: a alone of 16 has (3 + .023) / 4.5, and .57 in all */
+    ck_assert_str_eq(brings(&s, 1, "a", 50 * SECOND + 210), "");
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(what_was_asked_since_the_trigger_is_not_brought_by_it)
+{
+    struct stage s;
+
+    start_vote(&s);
+    visit(&s, 1, "ab", 0);
+    ck_assert_str_eq(brings(&s, 1, "a", 10 * SECOND), "b");
+    ck_assert_str_eq(brings(&s, 1, "b", 10 * SECOND + 10), "");
+    ck_assert_str_eq(brings(&s, 1, "c", 10 * SECOND + 20), ""); /* else b, with .70 */
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(other_clients_triggers_do_not_vote)
+{
+    struct stage s;
+
+    train_example(&s);
+    visit(&s, 2, "x", 50 * SECOND);
+    ck_assert_str_eq(brings(&s, 1, "a", 50 * SECOND + 10), "c");
+    stage_close(&s);
+}
+END_TEST
+
+/* Client 1 always asks b after a, the others never: 4 of 8 windows. */
+START_TEST(a_clients_own_windows_outweigh_those_of_all)
+{
+    struct stage s;
+
+    start_vote(&s);
+    s.refuse = true;
+    for (unsigned i = 0; i < 4; i++) {
+        visit(&s, 1, "ab", i * 20 * SECOND);
+        visit(&s, 2 + i, "a", (i * 20 + 10) * SECOND);
+    }
+    tick(&s, 79 * SECOND);
+    s.refuse = false;
+    check_shown(&s, 'a', 'b', 4, 8);
+    ck_assert_str_eq(brings(&s, 2, "a", 80 * SECOND), "");
+    ck_assert_str_eq(brings(&s, 1, "a", 80 * SECOND), "b"); /* half of 4/4 and half of 4/8 */
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(a_trigger_is_a_clients_own_only_where_others_showed_it_too)
+{
+    struct stage s;
+
+    start_vote(&s);
+    visit(&s, 1, "ab", 0);
+    visit(&s, 1, "ab", 10 * SECOND);
+    tick(&s, 15 * SECOND);
+    ck_assert_uint_eq(counts(&s).triggers, 1);
+    visit(&s, 2, "ac", 20 * SECOND);
+    tick(&s, 25 * SECOND);
+    ck_assert_uint_eq(counts(&s).triggers, 3); /* of all: b, c; of 1: b; of 2: c */
+    ck_assert_uint_eq(counts(&s).pairs, 4);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(a_question_is_a_trigger_of_32_clients_at_most_besides_of_all)
+{
+    struct stage s;
+
+    start_vote(&s);
+    for (unsigned i = 0; i < 100; i++) {
+        visit(&s, i, "ab", i * 10 * SECOND);
+        tick(&s, i * 10 * SECOND + 5000);
+        ck_assert_uint_le(counts(&s).triggers, 33);
+        ck_assert_pstr_eq(predict_check(s.p), NULL);
+    }
+    ck_assert_uint_eq(counts(&s).triggers, 33);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(what_one_client_showed_votes_for_that_client_only)
+{
+    struct predict_conf c = voting();
+    struct stage s;
+
+    c.share = 2;
+    stage_open(&s, &c);
+    visit(&s, 1, "ab", 0);
+    visit(&s, 2, "a", 5 * SECOND);
+    ck_assert_str_eq(brings(&s, 2, "a", 10 * SECOND), "");
+    ck_assert_str_eq(brings(&s, 1, "a", 20 * SECOND), "");
+    visit(&s, 1, "ab", 30 * SECOND);
+    visit(&s, 1, "ab", 40 * SECOND);
+    visit(&s, 1, "ab", 50 * SECOND); /* own: 4 of 5; of all: 4 of 7 */
+    ck_assert_str_eq(brings(&s, 1, "a", 60 * SECOND), "b");
+    ck_assert_str_eq(brings(&s, 3, "a", 60 * SECOND), "");
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(a_client_that_trains_junk_does_not_vote_for_others)
+{
+    struct predict_conf c = voting();
+    struct stage s;
+
+    c.share = 2;
+    stage_open(&s, &c);
+    for (unsigned i = 0; i < 20; i++) {
+        visit(&s, 1, "abc", i * 10 * SECOND);
+        visit(&s, 2, "ajkl", i * 10 * SECOND + 3000);
+    }
+    ck_assert_str_eq(brings(&s, 1, "a", 210 * SECOND), "bc");
+    ck_assert_str_eq(brings(&s, 2, "a", 210 * SECOND), "jkl");
+    ck_assert_str_eq(brings(&s, 3, "a", 211 * SECOND), "");
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(what_expires_before_it_is_asked_for_is_not_seen)
+{
+    static const struct {
+        uint64_t fresh_ms, lag_ms;
+        bool seen;
+    } cases[] = {{3000, 2999, true}, {3000, 3000, false}, {0, 1999, true}, {0, 2000, false}};
+    struct predict_conf c = voting();
+    struct stage s;
+
+    c.window_ms = 10000;
+    for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+        stage_open(&s, &c);
+        s.fresh_ms['b'] = cases[i].fresh_ms; /* with TTL 0 it is held for 2 s */
+        ask(&s, 1, "a", 0);
+        ask(&s, 1, "b", cases[i].lag_ms);
+        tick(&s, 20 * SECOND);
+        ck_assert_uint_eq(counts(&s).pairs, cases[i].seen);
+        stage_close(&s);
+    }
+}
+END_TEST
+
+START_TEST(a_trigger_asked_again_closes_its_window_after_a_second)
+{
+    struct predict_conf c = voting();
+    struct stage s;
+
+    c.window_ms = 15000;
+    stage_open(&s, &c);
+    visit(&s, 1, "ab", 0);
+    ck_assert_str_eq(brings(&s, 1, "a", 999), "");
+    ck_assert_uint_eq(counts(&s).windows_open, 2);
+    ck_assert_str_eq(brings(&s, 1, "a", 1000), "b"); /* b against it: .78 */
+    ck_assert_uint_eq(counts(&s).windows_open, 2);
+    ck_assert_uint_eq(counts(&s).pairs, 1);
+    ck_assert_str_eq(brings(&s, 2, "a", 5000), "b");
+    ck_assert_uint_eq(counts(&s).windows_open, 3); /* other clients' stay open */
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(a_window_that_closes_early_subtracts_nothing)
+{
+    struct stage s;
+
+    start_vote(&s);
+    visit(&s, 1, "ab", 0);
+    ask(&s, 1, "a", 10 * SECOND);
+    ask(&s, 1, "a", 11 * SECOND);
+    check_shown(&s, 'a', 'b', 1, 1);
+    tick(&s, 20 * SECOND);
+    check_shown(&s, 'a', 'b', 1, 2);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(what_is_seen_in_less_than_a_tenth_of_windows_is_forgotten)
+{
+    struct stage s;
+
+    start_vote(&s);
+    s.refuse = true;
+    visit(&s, 1, "ab", 0);
+    for (unsigned i = 1; i < 10; i++)
+        ask(&s, 1, "a", i * 10 * SECOND);
+    tick(&s, 95 * SECOND);
+    check_shown(&s, 'a', 'b', 1, 10);
+    ask(&s, 1, "a", 100 * SECOND);
+    tick(&s, 105 * SECOND);
+    check_shown(&s, 'a', 'b', 0, 0);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(a_score_of_2_is_what_confidence_asks_for)
+{
+    struct predict_conf c = voting();
+    struct stage s;
+
+    c.confidence_percent = 75;
+    for (unsigned i = 1; i <= 3; i++) {
+        train_example(&s);
+        ck_assert_uint_eq(score(&s, "a", "c"), 2); /* .75 / .67, times 2: 2.2 */
+        c.score = i;
+        predict_reconfigure(s.p, &c);
+        ck_assert_uint_eq(score(&s, "a", "c"), 2);
+        ck_assert_uint_eq(score(&s, "b", "c"), 2); /* 2.7 */
+        ck_assert_str_eq(brings(&s, 1, "a", 50 * SECOND), i <= 2 ? "c" : "");
+        stage_close(&s);
+    }
+}
+END_TEST
+
+START_TEST(the_likeliest_followers_come_first)
+{
+    struct predict_conf c = voting();
+    struct stage s;
+
+    c.prefetches_max = 2;
+    stage_open(&s, &c);
+    s.refuse = true;
+    visit(&s, 1, "abcd", 0);
+    visit(&s, 1, "acd", 10 * SECOND);
+    visit(&s, 1, "abd", 20 * SECOND);
+    visit(&s, 1, "abcd", 30 * SECOND); /* b 3, c 3, d 4 of 4 */
+    tick(&s, 35 * SECOND);
+    s.refuse = false;
+    ck_assert_str_eq(brings(&s, 1, "a", 40 * SECOND), "db");
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(votes_are_bounded)
+{
+    struct predict_conf c = voting();
+    struct stage s;
+    char name[8];
+
+    c.dependencies_max = c.seen_max = 0;
+    stage_open(&s, &c);
+    ask(&s, 1, "t", 0);
+    ask(&s, 1, "u", 0);
+    for (unsigned k = 0; k < 1100; k++) {
+        snprintf(name, sizeof name, "x%04u", k);
+        ask(&s, 1, name, 10);
+    }
+    tick(&s, 5 * SECOND);
+    ck_assert_uint_eq(n_brought(&s, "t", 10 * SECOND), PREDICT_PREFETCHES_MAX);
+    ck_assert_uint_eq(n_brought(&s, "u", 10 * SECOND), PREDICT_PREFETCHES_MAX);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(hearing_voters_takes_looks)
+{
+    struct predict_conf c = voting();
+    struct stage s;
+
+    c.looks_per_ms = 1; /* and 1000 in reserve */
+    train_many(&s, &c);
+    s.copy['x'] = PREDICT_FRESH;
+    for (unsigned i = 0; counts(&s).shed == 0 && i < 1000; i++)
+        ask(&s, 1, "t", 20 * SECOND);
+    /* 40 looks at copies each, one for 40 votes: 24 times 41, and the rest */
+    ck_assert_uint_eq(counts(&s).requests, 82 + 26);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(what_clients_have_of_their_own_survives_a_restart)
+{
+    struct predict_conf c = voting();
+    struct stage s, t;
+    uint8_t *bytes, *again;
+    size_t len, len_again;
+
+    stage_open(&s, &c);
+    s.refuse = true;
+    for (unsigned i = 0; i < 4; i++) {
+        visit(&s, 1, "ab", i * 20 * SECOND);
+        visit(&s, 2 + i, "a", (i * 20 + 10) * SECOND);
+    }
+    tick(&s, 79 * SECOND);
+    save(&s, &bytes, &len);
+    restart(&t, &c);
+    ck_assert_pstr_eq(predict_load(t.p, bytes, len), NULL);
+    ck_assert_pstr_eq(predict_check(t.p), NULL);
+    save(&t, &again, &len_again);
+    ck_assert_uint_eq(len, len_again);
+    ck_assert_mem_eq(bytes, again, len);
+    ck_assert_uint_eq(counts(&t).pairs, 2);
+    ck_assert_str_eq(brings(&t, 2, "a", 100), "");
+    ck_assert_str_eq(brings(&t, 1, "a", 100), "b");
+    free(bytes);
+    free(again);
+    stage_close(&s);
+    stage_close(&t);
+}
+END_TEST
+
 /* ---- the rule of 2007 on real page loads ----------------------------------------------------- */
 
 #define TRACE  "../shared/traces/pages.tsv"
@@ -2925,6 +3389,35 @@ static TCase *the_rule_of_2007_case(void)
     return tc;
 }
 
+static TCase *the_vote_case(void)
+{
+    TCase *tc = tcase_create("the vote");
+
+    tcase_add_test(tc, a_trigger_that_votes_alone_brings_what_it_saw_once);
+    tcase_add_test(tc, the_share_of_windows_is_the_vote);
+    tcase_add_test(tc, a_trigger_that_knows_nothing_of_a_follower_votes_against_it);
+    tcase_add_test(tc, triggers_that_agree_bring_what_one_alone_would_not);
+    tcase_add_test(tc, a_trigger_votes_as_long_as_its_window_lasts);
+    tcase_add_test(tc, the_newest_16_triggers_vote_each_once);
+    tcase_add_test(tc, what_was_asked_since_the_trigger_is_not_brought_by_it);
+    tcase_add_test(tc, other_clients_triggers_do_not_vote);
+    tcase_add_test(tc, a_clients_own_windows_outweigh_those_of_all);
+    tcase_add_test(tc, a_trigger_is_a_clients_own_only_where_others_showed_it_too);
+    tcase_add_test(tc, a_question_is_a_trigger_of_32_clients_at_most_besides_of_all);
+    tcase_add_test(tc, what_one_client_showed_votes_for_that_client_only);
+    tcase_add_test(tc, a_client_that_trains_junk_does_not_vote_for_others);
+    tcase_add_test(tc, what_expires_before_it_is_asked_for_is_not_seen);
+    tcase_add_test(tc, a_trigger_asked_again_closes_its_window_after_a_second);
+    tcase_add_test(tc, a_window_that_closes_early_subtracts_nothing);
+    tcase_add_test(tc, what_is_seen_in_less_than_a_tenth_of_windows_is_forgotten);
+    tcase_add_test(tc, a_score_of_2_is_what_confidence_asks_for);
+    tcase_add_test(tc, the_likeliest_followers_come_first);
+    tcase_add_test(tc, votes_are_bounded);
+    tcase_add_test(tc, hearing_voters_takes_looks);
+    tcase_add_test(tc, what_clients_have_of_their_own_survives_a_restart);
+    return tc;
+}
+
 static TCase *what_the_words_leave_open_case(void)
 {
     TCase *tc = tcase_create("what the words leave open");
@@ -3116,6 +3609,7 @@ int main(void)
 
     suite_add_tcase(suite, the_rule_of_2007_case());
     suite_add_tcase(suite, what_the_words_leave_open_case());
+    suite_add_tcase(suite, the_vote_case());
     suite_add_tcase(suite, what_became_of_prefetches_case());
     suite_add_tcase(suite, budget_and_bounds_of_prefetching_case());
     suite_add_tcase(suite, bounds_of_learning_case());
