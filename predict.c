@@ -11,10 +11,10 @@
  * questions, each once, as long as their windows last, the request's own first. Of each follower
  * that one of them knows and that was not asked since it was,
  *
- *     mean        is what the triggers say on average, each seen / windows, and 0 where it is
- * unknown; best        is the highest (seen + mean / 2) / (windows + 1/2): each trigger's word,
- * drawn to the mean as by half a window, so that one that had few does not decide alone; likelihood
- * is (5 best + mean) / 6.
+ *  - the mean is what the triggers say on average, each seen / windows, and 0 where it is unknown;
+ *  - the best is the highest (seen + mean / 2) / (windows + 1/2): each trigger's word, drawn to the
+ *    mean as by half a window, so that one that had few does not decide alone;
+ *  - the likelihood is (5 best + mean) / 6.
  *
  * Its score is 2 likelihood / confidence, and followers with a score of 2 or more are asked for in
  * the background, unless they are fresh in the cache or under way. In the example, with a
@@ -41,21 +41,21 @@
  * gains 1 as a dependency of the request's question, a new one starting at 1; every known
  * dependency that was not seen loses 1, and is forgotten at 0. On a request, the dependencies of
  * its question with a score of 2 or more are asked for. An example: a client asks a, b, c, and each
- * within the window of the one before. Then a>b, a>c and b>c have 1. The same once more: they
- * have 2. At the third visit a brings b and c in while the client still waits for a, or only just
- * has it. A visit that asks a alone costs a>b and a>c one each, and leaves b>c as it is, since b
- * was not asked.
+ * within the window of the one before. Then a>b, a>c and b>c have 1. The same once more: they have
+ * 2. At the third visit a brings b and c in while the client still waits for a, or only just has
+ * it. A visit that asks a alone costs a>b and a>c one each, and leaves b>c as it is, since b was
+ * not asked.
  *
  * What the words leave open is decided so (reasons in brackets); by the vote:
  *  - A client's question that is asked again a second or more after it opened its window closes
- * that window and opens another. It adds what it saw, but subtracts nothing [visits may follow each
- *    other faster than windows close; a page that asks a name twice is not two visits].
+ *    that window and opens another. It adds what it saw, but subtracts nothing [visits may follow
+ *    each other faster than windows close; a page that asks a name twice is not two visits].
  *  - What was asked so late that a copy fetched ahead would have expired by then was not seen:
- * after the lifetime of its last answer, or after 2 s where that has none.
+ *    after the lifetime of its last answer, or after 2 s where that has none.
  *  - Counts are halved every GRAPH_WINDOWS_MAX windows [so that they follow the times]; what was
- * seen in less than a tenth of the windows is forgotten. Up to GRAPH_OWN_MAX clients have a
- * question as their own trigger; the one that learned from it longest ago goes first. By the rule
- * of 2007:
+ *    seen in less than a tenth of the windows is forgotten. Up to GRAPH_OWN_MAX clients have a
+ *    question as their own trigger; the one that learned from it longest ago goes first.
+ * By the rule of 2007:
  *  - The score stops at the cap [what has ended is forgotten after that many windows].
  *  - Confidence: seen / windows, over the trigger's windows that can tell.
  * By both:
@@ -66,7 +66,7 @@
  *    common. With scope global no trigger is a client's own.
  *  - A dependency that was not seen, while our own copy of it is fresh and not there by an unused
  *    prefetch, neither gains nor loses, and the window does not count for it [the client's own
- * cache hides the request: without this 88.3 for 6.0 and 47.5 for 10.7].
+ *    cache hides the request: without this 88.3 for 6.0 and 47.5 for 10.7].
  *  - Share: a pair is shown by the client that asked for the follower. Until `share` clients showed
  *    it, it serves those who did and nobody else [nobody trains another's prefetches alone].
  *  - Budget: a bucket of 256 tokens, full at first, that counts what prediction adds upstream. A
@@ -75,7 +75,7 @@
  *    have expired is extra too, and costs a token or gives none back. A client's question that went
  *    upstream, or would have but for a prefetch, earns budget_percent of a token. Questions that
  *    the cache answers earn nothing [they cost nothing upstream, so they must not pay for what
- * does], nor do those that join one under way. So in the long run upstream sees little more than
+ *    does], nor do those that join one under way. So in the long run upstream sees little more than
  *    budget_percent above what it would see without prediction, whatever clients do: at most 1.2
  *    times that, in searches for the worst clients.
  *  - Control: a random share of clients' bursts brings nothing in, and learns like the others [so

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #define CLASS_IN        1
-#define SCORE_UNSURE    1 /* seen once, or about to be forgotten: a dotted line */
+#define SCORE_UNSURE    1 /* or less brings nothing in alone: a dotted line */
 #define LINE_WIDTH_MAX  5
 #define FIRST_OWN_FD    3
 #define EXIT_STATUS_MAX 255
@@ -92,7 +92,7 @@ static bool put_edge(void *ctx, const struct predict_pair *pair)
     put_question(f, pair->follower, pair->follower_len, "\\\\");
     fprintf(f, "\" [label=\"%u, %u ms\", penwidth=%u%s];\n", pair->score, pair->lag_ms,
         pair->score < LINE_WIDTH_MAX ? pair->score : LINE_WIDTH_MAX,
-        pair->score == SCORE_UNSURE ? ", style=dotted" : "");
+        pair->score <= SCORE_UNSURE ? ", style=dotted" : "");
     return ferror(f) == 0;
 }
 

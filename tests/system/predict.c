@@ -17,8 +17,7 @@
 #define N_NAMES  6
 #define N_VISITS 5
 #define TRIES    3
-#define GAP_MS   2000 /* from the end of a visit to the next: and with windows of 1 s, twice those \
-                       */
+#define GAP_MS   2000 /* between visits: twice the windows of 1 s, far less than the default ones */
 
 static struct responder *server;
 
