@@ -76,8 +76,8 @@
  *    upstream, or would have but for a prefetch, earns budget_percent of a token. Questions that
  *    the cache answers earn nothing [they cost nothing upstream, so they must not pay for what
  *    does], nor do those that join one under way. So in the long run upstream sees little more than
- *    budget_percent above what it would see without prediction, whatever clients do: at most 1.2
- *    times that, in searches for the worst clients.
+ *    budget_percent above what it would see without prediction, whatever clients do: at most
+ *    1.22 times that, besides the first 256, in searches for the worst clients.
  *  - Control: a random share of clients' bursts brings nothing in, and learns like the others [so
  *    that what prediction saves can be measured].
  *  - Only what a client asked for, and what was answered the last time, is prefetched. A prefetch
