@@ -354,6 +354,23 @@ uint16_t wire_packed_rcode(const uint8_t *packed, size_t len)
     return len < WIRE_PACKED_HEAD ? WIRE_SERVFAIL : wire_get_u16(packed) & WIRE_RCODE;
 }
 
+bool wire_type_is_predictable(uint16_t type)
+{
+    switch (type) {
+    case WIRE_TYPE_A:
+    case WIRE_TYPE_AAAA:
+    case WIRE_TYPE_HTTPS:
+    case WIRE_TYPE_SVCB:
+    case WIRE_TYPE_SRV:
+    case WIRE_TYPE_MX:
+    case WIRE_TYPE_TXT:
+    case WIRE_TYPE_PTR:
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* ---- replying -------------------------------------------------------------------------------- */
 
 /* Copies a body and sets its TTLs. Returns 0, or -1 where a TTL would lie outside. */

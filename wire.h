@@ -171,6 +171,10 @@ enum wire_query_verdict {
  * parsed. The views point into msg. Work is linear in len. */
 enum wire_query_verdict wire_parse_query(const uint8_t *msg, size_t len, struct wire_query *q);
 
+/* Types that programs ask for before they connect, and that are worth predicting: A, AAAA, HTTPS,
+ * SVCB, SRV, MX, TXT and PTR. */
+bool wire_type_is_predictable(uint16_t type);
+
 /* The key of a question; flags from enum wire_key_flag. Returns its length. */
 size_t wire_key_write(const struct wire_question *q, unsigned flags, uint8_t out[WIRE_KEY_MAX]);
 

@@ -279,24 +279,6 @@ static void take_event(struct run *run, const struct trace_event *e, uint64_t no
 
 /* ---- a run ----------------------------------------------------------------------------------- */
 
-/* As query.c has them: other types are neither learned nor asked ahead. */
-static bool is_predictable(uint16_t type)
-{
-    switch (type) {
-    case WIRE_TYPE_A:
-    case WIRE_TYPE_AAAA:
-    case WIRE_TYPE_HTTPS:
-    case WIRE_TYPE_SVCB:
-    case WIRE_TYPE_SRV:
-    case WIRE_TYPE_MX:
-    case WIRE_TYPE_TXT:
-    case WIRE_TYPE_PTR:
-        return true;
-    default:
-        return false;
-    }
-}
-
 static uint64_t ttl_ms(
     const struct rehearsal_conf *c, const struct trace_question *q, const struct wire_question *w)
 {
@@ -320,7 +302,7 @@ static void prepare(struct run *run)
         if (wire_key_read(q->key, q->key_len, &w, &flags) < 0)
             continue;
         run->states[i].ttl_ms = ttl_ms(&run->conf, q, &w);
-        run->states[i].predictable = is_predictable(w.type);
+        run->states[i].predictable = wire_type_is_predictable(w.type);
     }
 }
 
