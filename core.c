@@ -78,12 +78,9 @@ static void observe_arrivals(struct core *c, uint64_t now_ms)
     c->n_arrivals = 0;
 }
 
-static void on_landed(void *ctx, const uint8_t *key, size_t key_len, bool ok, bool was_prefetch,
-    uint64_t rtt_ms, uint64_t now_ms)
+static void on_landed(void *ctx, const uint8_t *key, size_t key_len, bool ok, uint64_t now_ms)
 {
     struct core *c = ctx;
-    (void)was_prefetch;
-    (void)rtt_ms;
     if (c->predict == NULL)
         return;
     observe_arrivals(c, now_ms); /* a question of this turn comes before its answer */

@@ -48,7 +48,6 @@ struct flight {
     struct flight_waiter *waiters;
     struct flight_waiter **waiters_end;
     struct attempt attempt[N_ATTEMPTS];
-    uint64_t started_ms;
     uint64_t give_up_ms;
     uint64_t retry_ms; /* FLIGHT_NEVER_MS: no more messages are planned */
     uint64_t stale_ms; /* when waiters get the stale answer; FLIGHT_NEVER_MS: never */
@@ -245,12 +244,11 @@ static void wake_all(struct flight *f, const struct flight_result *r)
 static void finish(struct flight *f, const struct flight_result *r)
 {
     struct flights *all = f->all;
-    bool prefetch = f->speculative;
     flight_remove(f);
     wake_all(f, r);
     if (all->world.landed != NULL)
-        all->world.landed(all->world.ctx, f->key, f->key_len, r->outcome == FLIGHT_ANSWERED,
-            prefetch, all->now_ms - f->started_ms, all->now_ms);
+        all->world.landed(
+            all->world.ctx, f->key, f->key_len, r->outcome == FLIGHT_ANSWERED, all->now_ms);
     flight_free(f);
 }
 
@@ -508,7 +506,7 @@ static void go_on(struct flight *f)
 
 /* ---- what comes back ------------------------------------------------------------------------- */
 
-/* A reply over UDP while somebody guesses IDs: used only if TCP is refused. */
+/* A reply over UDP while somebody guesses IDs: used only if TCP brings nothing. */
 static void set_aside(struct flight *f, const struct wire_answer *a)
 {
     if (f->spare != NULL || a->packed_len > SPARE_MAX)
@@ -721,7 +719,6 @@ static struct flight *start(
         return NULL;
     f->all = all;
     f->waiters_end = &f->waiters;
-    f->started_ms = all->now_ms;
     f->give_up_ms = all->now_ms + FLIGHT_LIFE_MS;
     f->retry_ms = FLIGHT_NEVER_MS;
     f->stale_ms = FLIGHT_NEVER_MS;

@@ -79,8 +79,7 @@ struct flight_waiter {
 
 /* Told once for every question that ended, also a prefetch: ok means that an answer was stored or
  * handed on. */
-typedef void flight_landed(void *ctx, const uint8_t *key, size_t key_len, bool ok, bool prefetch,
-    uint64_t rtt_ms, uint64_t now_ms);
+typedef void flight_landed(void *ctx, const uint8_t *key, size_t key_len, bool ok, uint64_t now_ms);
 
 struct flight_world {
     struct cache *cache;

@@ -26,6 +26,11 @@ struct repeat_key {
     uint8_t question[crypto_shorthash_BYTES];
 };
 
+struct repeat {
+    struct repeat_key key;
+    unsigned hash;
+};
+
 /* How many questions of one client wait. */
 struct asker {
     UT_hash_handle hh;
@@ -42,7 +47,7 @@ struct query {
     struct client client;
     uint64_t asked_ms;
     struct wire_query q; /* question.name points to name */
-    struct repeat_key repeat;
+    struct repeat repeat;
     uint8_t *prefix; /* a chain of overrides that the answer continues; malloc'ed */
     size_t prefix_len;
     uint8_t key[WIRE_KEY_MAX]; /* what the flight asks */
@@ -274,29 +279,25 @@ static unsigned key_flags(const struct wire_query *q)
     return (q->edns.dnssec_ok ? WIRE_KEY_DO : 0U) | ((q->flags & WIRE_CD) != 0 ? WIRE_KEY_CD : 0U);
 }
 
-static void repeat_key_of(const struct visit *v, struct repeat_key *out)
+static void repeat_of(const struct visit *v, struct repeat *out)
 {
     uint8_t key[WIRE_KEY_MAX];
     size_t key_len = wire_key_write(&v->q.question, key_flags(&v->q), key);
     memset(out, 0, sizeof *out);
-    memcpy(out->ip, v->client->peer.ip, sizeof out->ip);
-    out->scope = v->client->peer.scope;
-    out->port = v->client->peer.port;
-    out->id = v->q.id;
-    crypto_shorthash(out->question, key, key_len, v->desk->seed);
+    memcpy(out->key.ip, v->client->peer.ip, sizeof out->key.ip);
+    out->key.scope = v->client->peer.scope;
+    out->key.port = v->client->peer.port;
+    out->key.id = v->q.id;
+    crypto_shorthash(out->key.question, key, key_len, v->desk->seed);
+    out->hash = hash_of(v->desk, &out->key, sizeof out->key);
 }
 
 /* Whether this client already waits for the answer to this very message. */
-static bool is_repeat(const struct visit *v)
+static bool is_repeat(const struct query_desk *d, const struct repeat *repeat)
 {
-    const struct query_desk *d = v->desk;
     struct query *q = NULL;
-    struct repeat_key repeat;
-    if (v->client->transport != CLIENT_UDP || d->repeats == NULL)
-        return false;
-    repeat_key_of(v, &repeat);
-    unsigned hash = hash_of(d, &repeat, sizeof repeat);
-    HASH_FIND_BYHASHVALUE(hh, d->repeats, &repeat, sizeof repeat, hash, q);
+    if (d->repeats != NULL)
+        HASH_FIND_BYHASHVALUE(hh, d->repeats, &repeat->key, sizeof repeat->key, repeat->hash, q);
     return q != NULL;
 }
 
@@ -346,9 +347,10 @@ static void query_keep(struct query *q, const struct visit *v)
     v->desk->counts.waiting++;
 }
 
-/* Keeps what is needed to answer later. NULL when memory is out. prefix may be NULL. */
+/* Keeps what is needed to answer later. NULL when memory is out. prefix may be NULL, and repeat is
+ * for clients that do not repeat themselves (TCP). */
 static struct query *query_create(const struct visit *v, const uint8_t *key, size_t key_len,
-    const uint8_t *prefix, size_t prefix_len)
+    const uint8_t *prefix, size_t prefix_len, const struct repeat *repeat)
 {
     struct query_desk *d = v->desk;
     struct query *q = calloc(1, sizeof *q);
@@ -365,11 +367,11 @@ static struct query *query_create(const struct visit *v, const uint8_t *key, siz
     memcpy(q->key, key, key_len);
     q->key_len = key_len;
     query_keep(q, v);
-    if (v->client->transport == CLIENT_UDP) {
-        repeat_key_of(v, &q->repeat);
-        unsigned hash = hash_of(d, &q->repeat, sizeof q->repeat);
+    if (repeat != NULL) {
+        q->repeat = *repeat;
         /* Where memory is out it stays outside the table: then a repeat waits a second time. */
-        HASH_ADD_KEYPTR_BYHASHVALUE(hh, d->repeats, &q->repeat, sizeof q->repeat, hash, q);
+        HASH_ADD_KEYPTR_BYHASHVALUE(
+            hh, d->repeats, &q->repeat.key, sizeof q->repeat.key, q->repeat.hash, q);
     }
     return q;
 err1:
@@ -498,30 +500,12 @@ static uint32_t age_of(const struct cache_view *hit, uint64_t now_ms)
     return (uint32_t)((now_ms - hit->stored_ms) / 1000);
 }
 
-/* What is worth predicting: what programs ask before they connect. */
-static bool type_is_predictable(uint16_t type)
-{
-    switch (type) {
-    case WIRE_TYPE_A:
-    case WIRE_TYPE_AAAA:
-    case WIRE_TYPE_HTTPS:
-    case WIRE_TYPE_SVCB:
-    case WIRE_TYPE_SRV:
-    case WIRE_TYPE_MX:
-    case WIRE_TYPE_TXT:
-    case WIRE_TYPE_PTR:
-        return true;
-    default:
-        return false;
-    }
-}
-
 static void tell_arrival(const struct visit *v, const uint8_t *key, size_t key_len, bool answered)
 {
     const struct query_world *world = &v->desk->world;
     struct query_arrival a = {
         .client = v->client, .key = key, .key_len = key_len, .answered = answered};
-    if (world->arrived != NULL && type_is_predictable(v->q.question.type))
+    if (world->arrived != NULL && wire_type_is_predictable(v->q.question.type))
         world->arrived(world->ctx, &a, v->now_ms);
 }
 
@@ -589,14 +573,19 @@ static enum query_verdict wait_for(
     struct visit *v, const uint8_t *key, size_t key_len, const uint8_t *prefix, size_t prefix_len)
 {
     struct query_desk *d = v->desk;
-    if (is_repeat(v)) {
+    bool may_repeat = v->client->transport == CLIENT_UDP;
+    struct repeat repeat;
+    if (may_repeat)
+        repeat_of(v, &repeat);
+    if (may_repeat && is_repeat(d, &repeat)) {
         d->counts.repeats++;
         flight_nudge(d->world.flights, key, key_len);
         return no_reply(v);
     }
     if (d->counts.waiting >= d->conf.queries_max)
         return reply_rcode(v, WIRE_SERVFAIL, QUERY_FAILED, WIRE_EDE_NONE);
-    struct query *q = query_create(v, key, key_len, prefix, prefix_len);
+    struct query *q =
+        query_create(v, key, key_len, prefix, prefix_len, may_repeat ? &repeat : NULL);
     if (q == NULL)
         return reply_rcode(v, WIRE_SERVFAIL, QUERY_FAILED, WIRE_EDE_NONE);
     if (q->asker->n_waiting > QUERY_PER_CLIENT) {
@@ -759,7 +748,7 @@ bool query_forwards(struct query_desk *d, const uint8_t *key, size_t key_len)
     unsigned flags;
     size_t len;
     if (!d->conf.forward || wire_key_read(key, key_len, &question, &flags) < 0 ||
-        question.class != WIRE_CLASS_IN || !type_is_predictable(question.type))
+        question.class != WIRE_CLASS_IN || !wire_type_is_predictable(question.type))
         return false;
     enum poison_verdict said = POISON_NONE;
     if (d->poison != NULL)
