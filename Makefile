@@ -182,6 +182,8 @@ check-valgrind:
 	    $(MAKE) --no-print-directory SCRIPTS= run-tests
 VALGRIND = valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite
 
+include tests/fuzz/fuzz.mk
+
 # Two compilers without a warning, and what reads code, manual and scripts for a living.
 C_FILES = $(wildcard *.c net/*.c ops/*.c tools/*.c bench/*.c tests/*/*.c)
 H_FILES = $(wildcard *.h net/*.h ops/*.h tools/*.h bench/*.h tests/*/*.h)
@@ -202,7 +204,7 @@ lint: $(BUILD)/cppcheck/uthash.h $(BUILD)/cppcheck/utlist.h
 	mandoc -T lint -W warning man/*.[1-8]
 	shellcheck -S warning .ci/run packaging/*.sh bench/run bench/growth bench/predict bench/check-cost bench/*.sh \
 	    tests/run tests/layers tests/manual \
-	    tests/sequence tests/rehearse tools/demo
+	    tests/sequence tests/rehearse tests/fuzz/run tools/demo
 
 format:
 	clang-format -i $(C_FILES) $(H_FILES)
@@ -302,6 +304,7 @@ help:
 	@echo 'make check-san       the same with address and undefined behaviour sanitizers'
 	@echo 'make check-valgrind  the same under valgrind'
 	@echo 'make unit/NAME       one test program; also replay/NAME, system/NAME'
+	@echo 'make fuzz            fuzz each target for FUZZ_SECONDS (now $(FUZZ_SECONDS))'
 	@echo 'make check-cost      instructions a question, against the recorded figures'
 	@echo 'make bench           against its peers; also bench-quick, bench-growth, bench-eviction'
 	@echo 'make bench-predict   what prediction gains on page loads, beside its peers'

@@ -16,32 +16,32 @@ struct msg {
     size_t rdata_at; /* of the record that is open */
 };
 
-static void m_raw(struct msg *m, const void *bytes, size_t len)
+static inline void m_raw(struct msg *m, const void *bytes, size_t len)
 {
     ck_assert_uint_le(m->len + len, sizeof m->bytes);
     memcpy(m->bytes + m->len, bytes, len);
     m->len += len;
 }
 
-static void m_u8(struct msg *m, unsigned value)
+static inline void m_u8(struct msg *m, unsigned value)
 {
     uint8_t byte = (uint8_t)value;
     m_raw(m, &byte, 1);
 }
 
-static void m_u16(struct msg *m, unsigned value)
+static inline void m_u16(struct msg *m, unsigned value)
 {
     m_u8(m, value >> 8 & 0xff);
     m_u8(m, value & 0xff);
 }
 
-static void m_u32(struct msg *m, uint32_t value)
+static inline void m_u32(struct msg *m, uint32_t value)
 {
     m_u16(m, value >> 16);
     m_u16(m, value & 0xffff);
 }
 
-static void m_set_u16(struct msg *m, size_t at, unsigned value)
+static inline void m_set_u16(struct msg *m, size_t at, unsigned value)
 {
     m->bytes[at] = (uint8_t)(value >> 8);
     m->bytes[at + 1] = (uint8_t)value;
@@ -49,7 +49,7 @@ static void m_set_u16(struct msg *m, size_t at, unsigned value)
 
 /* A name as text, "." for the root; "@" points to the question's name, "@42" to offset 42; labels
  * may stand before the "@": "www.@". */
-static size_t m_name(struct msg *m, const char *text)
+static inline size_t m_name(struct msg *m, const char *text)
 {
     size_t at = m->len;
 
@@ -69,7 +69,7 @@ static size_t m_name(struct msg *m, const char *text)
     return at;
 }
 
-static void m_start(struct msg *m, unsigned flags, const char *name, unsigned type)
+static inline void m_start(struct msg *m, unsigned flags, const char *name, unsigned type)
 {
     m->len = 0;
     m_u16(m, 0x1234);
@@ -83,7 +83,7 @@ static void m_start(struct msg *m, unsigned flags, const char *name, unsigned ty
 }
 
 /* Opens a record, whose RDATA is what is written up to m_close. Returns its offset. */
-static size_t m_open(
+static inline size_t m_open(
     struct msg *m, enum wire_section section, const char *owner, unsigned type, uint32_t ttl_s)
 {
     size_t count_at = 6 + 2 * (size_t)section;
@@ -99,12 +99,13 @@ static size_t m_open(
     return at;
 }
 
-static void m_close(struct msg *m)
+static inline void m_close(struct msg *m)
 {
     m_set_u16(m, m->rdata_at - 2, (unsigned)(m->len - m->rdata_at));
 }
 
-static void m_a(struct msg *m, enum wire_section s, const char *owner, uint32_t ttl_s, uint32_t ip)
+static inline void m_a(
+    struct msg *m, enum wire_section s, const char *owner, uint32_t ttl_s, uint32_t ip)
 {
     m_open(m, s, owner, WIRE_TYPE_A, ttl_s);
     m_u32(m, ip);
@@ -112,7 +113,7 @@ static void m_a(struct msg *m, enum wire_section s, const char *owner, uint32_t 
 }
 
 /* A record whose RDATA is one name. */
-static size_t m_to(struct msg *m, enum wire_section s, const char *owner, unsigned type,
+static inline size_t m_to(struct msg *m, enum wire_section s, const char *owner, unsigned type,
     uint32_t ttl_s, const char *target)
 {
     m_open(m, s, owner, type, ttl_s);
@@ -121,7 +122,7 @@ static size_t m_to(struct msg *m, enum wire_section s, const char *owner, unsign
     return at;
 }
 
-static void m_soa(
+static inline void m_soa(
     struct msg *m, enum wire_section s, const char *owner, uint32_t ttl_s, uint32_t minimum_s)
 {
     m_open(m, s, owner, WIRE_TYPE_SOA, ttl_s);
@@ -135,7 +136,7 @@ static void m_soa(
     m_close(m);
 }
 
-static void m_rrsig(
+static inline void m_rrsig(
     struct msg *m, enum wire_section s, const char *owner, uint32_t ttl_s, unsigned covered)
 {
     m_open(m, s, owner, WIRE_TYPE_RRSIG, ttl_s);
@@ -150,14 +151,14 @@ static void m_rrsig(
 }
 
 /* An OPT record with the options that are written up to m_close. */
-static size_t m_opt(struct msg *m, unsigned udp_size, uint32_t ttl)
+static inline size_t m_opt(struct msg *m, unsigned udp_size, uint32_t ttl)
 {
     size_t at = m_open(m, WIRE_SECTION_ADDITIONAL, ".", WIRE_TYPE_OPT, ttl);
     m_set_u16(m, m->rdata_at - 8, udp_size);
     return at;
 }
 
-static void m_option(struct msg *m, unsigned code, const void *value, size_t len)
+static inline void m_option(struct msg *m, unsigned code, const void *value, size_t len)
 {
     m_u16(m, code);
     m_u16(m, (unsigned)len);
@@ -165,7 +166,7 @@ static void m_option(struct msg *m, unsigned code, const void *value, size_t len
 }
 
 /* Bytes in an allocation of exactly their size, so that a sanitizer sees the first one too far. */
-static uint8_t *exact(const uint8_t *bytes, size_t len)
+static inline uint8_t *exact(const uint8_t *bytes, size_t len)
 {
     uint8_t *copy = malloc(len ? len : 1);
 
@@ -185,7 +186,7 @@ struct text {
     size_t left;
 };
 
-static void t_add(struct text *t, const char *s)
+static inline void t_add(struct text *t, const char *s)
 {
     size_t len = strlen(s);
 
@@ -195,7 +196,7 @@ static void t_add(struct text *t, const char *s)
     t->left -= len;
 }
 
-static void t_name(struct text *t, const uint8_t *msg, size_t len, size_t *at)
+static inline void t_name(struct text *t, const uint8_t *msg, size_t len, size_t *at)
 {
     uint8_t name[WIRE_NAME_MAX];
     char text[WIRE_NAME_TEXT_MAX];
@@ -206,7 +207,8 @@ static void t_name(struct text *t, const uint8_t *msg, size_t len, size_t *at)
     t_add(t, text);
 }
 
-static void t_rdata(struct text *t, const uint8_t *msg, size_t len, const struct wire_view *v)
+static inline void t_rdata(
+    struct text *t, const uint8_t *msg, size_t len, const struct wire_view *v)
 {
     static const uint8_t before[256] = {[15] = 2, [33] = 6, [64] = 2, [65] = 2};
     static const uint8_t names[256] = {[2] = 1,
@@ -249,7 +251,7 @@ static void t_rdata(struct text *t, const uint8_t *msg, size_t len, const struct
 
 /* "an OWNER TYPE TTL RDATA", a line each record; OPT records are left out. The message must end
  * with its last record. */
-static const char *m_text(const uint8_t *msg, size_t len)
+static inline const char *m_text(const uint8_t *msg, size_t len)
 {
     static char out[1 << 20];
     static const char *const sections[] = {"an ", "ns ", "ar "};

@@ -1,0 +1,45 @@
+# tests/fuzz/fuzz.mk: libFuzzer targets: `make fuzz`; included by the Makefile.
+# A target is tests/fuzz/NAME.c, which makes its binary seeds itself, with tests/fuzz/NAME.dict and,
+# where the form is text, tests/fuzz/seeds/NAME/. FUZZ_NAME: the modules that it links. FUZZ_MAX_NAME:
+# bytes of the longest input. FUZZ_FROM_NAME: what else is a seed, in place.
+
+FUZZ = name message edns
+FUZZ_name    = $(WIRE)
+FUZZ_message = $(WIRE)
+FUZZ_edns    = $(WIRE) server addr
+
+FUZZ_MAX_name    = 600
+FUZZ_MAX_message = 20000
+FUZZ_MAX_edns    = 600
+
+CORPORA = ../shared/corpora
+PACKETS = $(CORPORA)/bind9/fuzz/dns_message_parse.in $(CORPORA)/unbound/pkt $(CORPORA)/zeek/pkt \
+          $(CORPORA)/c-ares/test/fuzzinput
+FUZZ_FROM_name    = $(CORPORA)/bind9/fuzz/dns_name_fromwire.in $(PACKETS)
+FUZZ_FROM_message = $(PACKETS)
+
+# Seconds for each target; as many at a time as there are processors.
+FUZZ_SECONDS ?= 60
+
+define FUZZ_RULE
+$(BUILD)/fuzz/$(1): $(BUILD)/tests/fuzz/$(1).o $(BUILD)/tests/fuzz/fuzz.o $(FUZZ_$(1):%=$(BUILD)/%.o)
+	@mkdir -p $$(@D)
+	@$$(say)
+	$$(Q)$$(CC) $$(LDFLAGS) -fsanitize=fuzzer -o $$@ $$^ $$(FUZZ_LIBS)
+endef
+$(foreach f,$(FUZZ),$(eval $(call FUZZ_RULE,$(f))))
+FUZZ_LIBS = -lsodium -lzscanner -lev -lpcap -lm
+
+build-fuzz: $(FUZZ:%=$(BUILD)/fuzz/%)
+
+# Programs are in $(BUILD)/fuzz/bin, what was found in $(BUILD)/fuzz/NAME.
+FUZZ_BUILD = BUILD=$(BUILD)/fuzz/bin CC=clang SAN='-fsanitize=fuzzer-no-link $(SANITIZERS)'
+fuzz-programs:
+	@packaging/deps.sh fuzz
+	@$(MAKE) $(JOBS) $(FUZZ_BUILD) build-fuzz
+
+fuzz: fuzz-programs
+	@FUZZ_SECONDS='$(FUZZ_SECONDS)' tests/fuzz/run $(BUILD)/fuzz \
+	    $(foreach f,$(FUZZ),'$(f) $(FUZZ_MAX_$(f)) $(wildcard $(FUZZ_FROM_$(f)))')
+
+.PHONY: build-fuzz fuzz-programs fuzz
