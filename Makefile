@@ -24,7 +24,7 @@ LDFLAGS  += $(SAN)
 WIRE = wire wire_name wire_answer wire_writer
 PREDICT = predict predict_graph predict_sequence predict_burst predict_file
 POISON = poison poison_text
-PURE = addr quantity rrtype rng $(WIRE) cache $(PREDICT) $(POISON) special conf prediction server flight query core
+PURE = addr quantity rrtype rng $(WIRE) rebind cache $(PREDICT) $(POISON) special conf prediction server flight query core
 NET  = net/clock net/turn net/sockaddr net/udp net/tcp net/exchange_udp net/exchange_tcp \
        net/exchange net/resolvconf
 OPS  = ops/log ops/querylog ops/trouble ops/stats ops/dump ops/privilege ops/savefile
@@ -32,20 +32,21 @@ DNSD = dnsd $(PURE) $(NET) $(OPS)
 LIBS = -lev -lsodium -lzscanner -lsystemd
 
 # Unit tests: each program, and the modules that it links. The list measures the coupling.
-UNIT = addr quantity rrtype rng wire cache predict poison special conf server resolvconf savefile log querylog trouble stats dump privilege tree ttls \
+UNIT = addr quantity rrtype rng wire rebind cache predict poison special conf server resolvconf savefile log querylog trouble stats dump privilege tree ttls \
        logline trace rehearsal stub report turn udp tcp exchange
 UNIT_addr       = addr
 UNIT_quantity   = quantity
 UNIT_rrtype     = rrtype quantity
 UNIT_rng        = rng
 UNIT_wire       = $(WIRE)
+UNIT_rebind     = rebind $(WIRE)
 UNIT_cache      = cache
 UNIT_predict    = $(PREDICT)
 LINK_predict    = $(foreach f,malloc calloc,-Wl,--wrap=$(f))
 UNIT_poison     = $(POISON) $(WIRE)
 LINK_poison     = $(foreach f,malloc calloc free zs_init,-Wl,--wrap=$(f))
 UNIT_special    = special $(WIRE)
-UNIT_conf       = conf addr quantity
+UNIT_conf       = conf addr quantity rebind $(WIRE)
 UNIT_server     = server addr
 UNIT_resolvconf = net/resolvconf addr
 UNIT_savefile   = ops/savefile
@@ -61,7 +62,7 @@ UNIT_stub       = tools/stub net/sockaddr addr $(WIRE)
 UNIT_report     = tools/report
 UNIT_logline    = $(LOGLINE) addr
 UNIT_trace      = $(TRACE)
-UNIT_rehearsal  = tools/grid tools/plot tools/findings $(REHEARSAL) conf prediction
+UNIT_rehearsal  = tools/grid tools/plot tools/findings $(REHEARSAL) conf rebind prediction
 UNIT_turn       = net/turn net/clock
 UNIT_udp        = net/udp net/turn net/sockaddr addr ops/log tests/unit/fakedesk
 UNIT_tcp        = net/tcp net/turn net/sockaddr addr $(WIRE) ops/log tests/unit/fakedesk
@@ -81,7 +82,7 @@ LOGLINE = tools/logline tools/timestamp tools/field tools/hostname quantity rrty
 TRACE = tools/trace tools/capture tools/logline tools/timestamp tools/field tools/hostname quantity rrtype \
         addr special $(WIRE)
 REHEARSAL = tools/rehearsal tools/ttls cache $(PREDICT) $(TRACE)
-TOOL_dnsrehearse = tools/dnsrehearse tools/findings tools/grid tools/plot $(REHEARSAL) conf prediction \
+TOOL_dnsrehearse = tools/dnsrehearse tools/findings tools/grid tools/plot $(REHEARSAL) conf rebind prediction \
                    ops/savefile
 LIBS_dnsrehearse = -ljansson -lpcap -lsodium -lpthread -lm
 
@@ -118,7 +119,7 @@ $(foreach t,$(UNIT),$(eval $(call UNIT_RULE,$(t))))
 # ---- tests ---------------------------------------------------------------------------------------
 
 # Replay: the whole core on virtual time against a scripted upstream (tests/replay/world.c).
-REPLAY = flight query predict budget random
+REPLAY = flight query rebind predict budget random
 LINK_replay_query = $(foreach f,malloc calloc,-Wl,--wrap=$(f))
 # System: the real program, real sockets and other people's clients (tests/system/harness.c).
 SYSTEM = predict upstream clients load service config
@@ -210,7 +211,8 @@ format:
 	clang-format -i $(C_FILES) $(H_FILES)
 
 # What is made from conf.c's table: the manual's list of options, the completion for bash.
-$(BUILD)/optlist: $(BUILD)/tools/optlist.o $(BUILD)/conf.o $(BUILD)/addr.o $(BUILD)/quantity.o
+$(BUILD)/optlist: $(BUILD)/tools/optlist.o $(BUILD)/conf.o $(BUILD)/addr.o $(BUILD)/quantity.o \
+                  $(BUILD)/rebind.o $(WIRE:%=$(BUILD)/%.o)
 	@$(say)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^
 

@@ -30,6 +30,7 @@ enum kind {
     SERVERS,  /* the lists: their fields are named in store_value */
     LISTEN,
     NETS,
+    NAMES,
 };
 
 struct row {
@@ -366,6 +367,32 @@ static const struct row table[] = {
          .words = switch_words},
         .kind = SWITCH,
         .offset = FIELD(trust_ad)},
+    {.shown = {.name = "rebind-protect",
+         .group = "Upstream",
+         .help = "refuse private addresses from servers",
+         .manual = "Refuse answers of the servers that give an address of this machine or a "
+                   "private network, so that no name of the Internet can turn a browser against "
+                   "what is behind the firewall (DNS rebinding). These are loopback, private "
+                   "(RFC 1918, RFC 4193), link-local, shared (RFC 6598) and unspecified "
+                   "addresses, also where they are written as IPv6 (mapped, NAT64), in A and "
+                   "AAAA records and in the hints of HTTPS and SVCB. Clients get an answer "
+                   "without records and the error Blocked (RFC 8914). Overrides may have any "
+                   "address. A reload that changes this option or -rebind-allow empties the "
+                   "cache.",
+         .words = switch_words},
+        .kind = SWITCH,
+        .offset = FIELD(rebind_protect)},
+    {.shown = {.name = "rebind-allow",
+         .argument = "NAME",
+         .group = "Upstream",
+         .help = "leave NAME and all below it alone",
+         .manual = "Names that -rebind-protect leaves alone: NAME and all below it. For the "
+                   "domain of an office whose servers answer with inner addresses, say, or a "
+                   "block list of mail servers, which answers with 127.0.0.2. What counts is "
+                   "the name that is asked for, not one that a CNAME leads to.",
+         .expected = "a domain name such as example.com",
+         .repeatable = true},
+        .kind = NAMES},
 
     {.shown = {.name = "config",
          .argument = "FILE",
@@ -567,6 +594,7 @@ struct value {
     const char *text; /* as written; NULL where an optional one is missing */
     struct addr addr;
     struct addr_net net;
+    struct rebind_name name;
 };
 
 static bool read_word(const char *const *words, const char *text, uint64_t *out)
@@ -627,6 +655,8 @@ static bool read_value(const struct row *row, const char *text, struct value *v)
         return addr_parse(text, 0, &v->addr) == 0;
     case NETS:
         return addr_net_parse(text, &v->net) == 0;
+    case NAMES:
+        return rebind_name_parse(text, &v->name) == 0;
     }
     return false;
 }
@@ -653,6 +683,18 @@ static const char *add_net(struct conf *c, const struct addr_net *net)
     if (c->n_allow == CONF_LIST_MAX)
         return "too many: expected at most 64 networks";
     c->allow[c->n_allow++] = *net;
+    return NULL;
+}
+
+static const char *add_name(struct conf *c, const struct rebind_name *name)
+{
+    for (size_t i = 0; i < c->n_rebind_allow; i++)
+        if (c->rebind_allow[i].len == name->len &&
+            memcmp(c->rebind_allow[i].wire, name->wire, name->len) == 0)
+            return "this name is in the list already";
+    if (c->n_rebind_allow == CONF_LIST_MAX)
+        return "too many: expected at most 64 names";
+    c->rebind_allow[c->n_rebind_allow++] = *name;
     return NULL;
 }
 
@@ -702,6 +744,8 @@ static const char *store_value(const struct row *row, const struct value *v, str
         return add_addr(c->listen, &c->n_listen, CONF_LIST_MAX, &v->addr);
     case NETS:
         return add_net(c, &v->net);
+    case NAMES:
+        return add_name(c, &v->name);
     }
     return NULL;
 }

@@ -5,6 +5,7 @@
 #define DNSD_CONF_H
 
 #include "addr.h"
+#include "rebind.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -59,6 +60,9 @@ struct conf {
     /* upstream */
     char resolv_file[CONF_PATH_MAX];
     bool trust_ad;
+    bool rebind_protect;
+    struct rebind_name rebind_allow[CONF_LIST_MAX];
+    size_t n_rebind_allow;
 
     /* operation */
     char user[64];

@@ -181,6 +181,7 @@ static struct flight_conf flight_conf(const struct conf *c)
 {
     struct flight_conf f = {
         .ttl = {.min_s = c->min_ttl_s, .max_s = c->max_ttl_s},
+        .rebind = {.on = c->rebind_protect, .allow = c->rebind_allow, .n_allow = c->n_rebind_allow},
         .stale_ms = c->stale_ttl_ms,
         .flights_max = FLIGHTS_MAX,
         .prefetches_max = PREFETCHES_MAX,
@@ -382,8 +383,10 @@ static void dump_predictions(struct dnsd *d)
 static void on_ended(void *ctx, const struct query_end *e)
 {
     struct dnsd *d = ctx;
-    if (e->flight != NULL)
+    if (e->flight != NULL) {
         trouble_of_loop(&d->trouble, e, turn_now_ms(d->turn));
+        trouble_of_rebind(&d->trouble, e, turn_now_ms(d->turn));
+    }
     if (d->conf->verbose)
         trouble_of_query(&d->trouble, core_desk(d->core), e, turn_now_ms(d->turn));
     if (d->querylog == NULL)

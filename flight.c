@@ -193,6 +193,8 @@ void flights_free(struct flights *all)
 void flights_reconfigure(struct flights *all, const struct flight_conf *conf)
 {
     size_t flights_max = all->conf.flights_max; /* the heap has this size */
+    if (!rebind_same(&all->conf.rebind, &conf->rebind))
+        cache_flush(all->world.cache);
     all->conf = *conf;
     all->conf.flights_max = flights_max;
 }
@@ -384,6 +386,7 @@ static void answer(struct flight *f, const struct wire_answer *a, const uint8_t 
         .packed = packed,
         .packed_len = a->packed_len,
         .rcode = a->rcode,
+        .rebound = wire_packed_is_blocked(packed, a->packed_len),
     };
     tell_why(f, &r);
     finish(f, &r);
@@ -624,6 +627,20 @@ static void learn_from(struct flight *f, const struct attempt *t, const struct w
         server_loses_case(servers, t->server, now_ms);
 }
 
+/* An answer that gives private addresses is refused as a whole: what else it says was said by who
+ * tried that. The refusal lives as long as the answer would have. */
+static void refuse_private(struct flight *f, struct wire_answer *a)
+{
+    struct flights *all = f->all;
+    if (!rebind_refuses(
+            &all->conf.rebind, f->key, f->key_len - WIRE_KEY_TAIL, all->packed, a->packed_len))
+        return;
+    a->packed_len = wire_packed_block(all->packed);
+    a->kind = WIRE_ANSWER_NODATA;
+    a->rcode = WIRE_NOERROR;
+    all->counts.rebound++;
+}
+
 static bool on_reply(struct flight *f, struct attempt *t, const uint8_t *msg, size_t len)
 {
     struct flights *all = f->all;
@@ -645,6 +662,7 @@ static bool on_reply(struct flight *f, struct attempt *t, const uint8_t *msg, si
     /* A server with EDNS that answered without it this once: no signatures for those who asked. */
     if ((flags & WIRE_KEY_DO) != 0 && !t->edns && server_has_edns(servers, t->server))
         a.ttl_s = 0;
+    refuse_private(f, &a);
     if (kind == WIRE_ANSWER_TRUNCATED)
         on_truncated(f, t);
     else if (kind == WIRE_ANSWER_ERROR)

@@ -6,6 +6,7 @@
 #define DNSD_FLIGHT_H
 
 #include "cache.h"
+#include "rebind.h"
 #include "rng.h"
 #include "server.h"
 #include "upstream.h"
@@ -27,6 +28,7 @@ struct flights;
 
 struct flight_conf {
     struct wire_ttl_bounds ttl;
+    struct rebind_conf rebind;
     uint64_t stale_ms;     /* how long answers are kept after expiry; 0: not at all */
     uint64_t once_ms;      /* how long a prefetched answer with TTL 0 is held; 0: not at all */
     size_t flights_max;    /* under way at once */
@@ -63,6 +65,7 @@ struct flight_result {
     uint32_t age_s;
     uint16_t rcode;
     bool network_error; /* FAILED or STALE since no server could be reached */
+    bool rebound;       /* ANSWERED with nothing, since it gave private addresses (rebind.h) */
     bool looped;        /* it failed, and the server asked had asked the same of us at once */
     enum flight_why why;
     enum flight_tcp tcp;
@@ -95,6 +98,8 @@ struct flight_world {
 struct flights *flights_create(const struct flight_conf *conf, const struct flight_world *world,
     const uint8_t seed[CACHE_SEED_LEN]);
 void flights_free(struct flights *f);
+/* Where other addresses are refused from now on, the cache is emptied: it was filled by the old
+ * rule. The old conf's names are looked at for the last time. */
 void flights_reconfigure(struct flights *f, const struct flight_conf *conf);
 
 /* Time of this loop turn, before anything else happens in it. */
@@ -140,6 +145,7 @@ void flights_end(struct flights *f, uint64_t now_ms);
 struct flight_counts {
     uint64_t started, prefetched, joined, shed, failed, stale;
     uint64_t udp_sent, tcp_sent, forged;
+    uint64_t rebound; /* answers with private addresses, that were refused */
     size_t under_way, speculative;
 };
 void flight_count(const struct flights *f, struct flight_counts *out);

@@ -349,6 +349,18 @@ void wire_packed_write_head(
     wire_set_u16(out + 8, n_ttls);
 }
 
+size_t wire_packed_block(uint8_t *out)
+{
+    static const uint16_t no_records[3] = {0};
+    wire_packed_write_head(out, WIRE_NOERROR | WIRE_PACKED_BLOCKED, no_records, 0);
+    return WIRE_PACKED_HEAD;
+}
+
+bool wire_packed_is_blocked(const uint8_t *packed, size_t len)
+{
+    return len >= WIRE_PACKED_HEAD && wire_get_u16(packed) & WIRE_PACKED_BLOCKED;
+}
+
 uint16_t wire_packed_rcode(const uint8_t *packed, size_t len)
 {
     return len < WIRE_PACKED_HEAD ? WIRE_SERVFAIL : wire_get_u16(packed) & WIRE_RCODE;
@@ -397,18 +409,19 @@ static int put_body(const struct wire_reply *r, const struct wire_packed *p, uin
 
 /* Writes our OPT record, and the options for which there is room up to end. */
 static uint8_t *put_reply_opt(
-    const struct wire_reply *r, uint16_t rcode, uint8_t *out, const uint8_t *end)
+    const struct wire_reply *r, uint16_t rcode, bool blocked, uint8_t *out, const uint8_t *end)
 {
     uint8_t *opt = out;
     uint8_t value[2];
+    enum wire_ede ede = blocked && r->ede == WIRE_EDE_NONE ? WIRE_EDE_BLOCKED : r->ede;
 
     out = put_opt(out, rcode, r->query->edns.dnssec_ok);
     if (r->keepalive_ds > 0 && end - out >= OPTION_HEAD + 2) {
         wire_set_u16(value, r->keepalive_ds);
         out = put_option(opt, out, OPTION_KEEPALIVE, value, 2);
     }
-    if (r->ede != WIRE_EDE_NONE && end - out >= OPTION_HEAD + 2) {
-        wire_set_u16(value, (uint16_t)r->ede);
+    if (ede != WIRE_EDE_NONE && end - out >= OPTION_HEAD + 2) {
+        wire_set_u16(value, (uint16_t)ede);
         out = put_option(opt, out, OPTION_EDE, value, 2);
     }
     return out;
@@ -468,7 +481,8 @@ size_t wire_write_reply(const struct wire_reply *r, uint8_t *out, size_t cap)
         h.flags |= WIRE_TC;
     }
     if (opt_len > 0) {
-        at = (size_t)(put_reply_opt(r, rcode, out + at, out + limit) - out);
+        bool blocked = p.flags & WIRE_PACKED_BLOCKED;
+        at = (size_t)(put_reply_opt(r, rcode, blocked, out + at, out + limit) - out);
         h.records[WIRE_SECTION_ADDITIONAL]++;
     } else if (rcode > WIRE_RCODE) { /* has no place to stand */
         rcode = WIRE_SERVFAIL;

@@ -11,8 +11,9 @@
  * Packed answers. What the cache holds and what overrides make: an answer without its question,
  * ready to be put behind a client's own header and question:
  *
- *     flags (2, as in the header: AA, AD and RCODE only) | ANCOUNT (2) | NSCOUNT (2) | ARCOUNT (2)
- * | n_ttls (2) | n_ttls offsets of TTL fields (2 each, from the start of the body) | body
+ *     flags (2, as in the header: AA, AD and RCODE only; WIRE_PACKED_BLOCKED) | ANCOUNT (2) |
+ * NSCOUNT (2) | ARCOUNT (2) | n_ttls (2) | n_ttls offsets of TTL fields (2 each, from the start of
+ * the body) | body
  *
  * All numbers are in network order. The body is what follows the question section; it has no OPT
  * record, and its compression pointers are those of a message whose question name has the length of
@@ -250,6 +251,28 @@ struct wire_answer {
 enum wire_answer_kind wire_pack_answer(const uint8_t *reply, size_t len,
     const struct wire_question *asked, bool dnssec_ok, bool keep_ad,
     const struct wire_ttl_bounds *bounds, uint8_t *out, size_t cap, struct wire_answer *a);
+
+/* ---- packed answers -------------------------------------------------------------------------- */
+
+/* Stands in the flags of an answer that was taken out of the way: its replies say so (EDE 15). */
+#define WIRE_PACKED_BLOCKED WIRE_Z
+
+struct wire_packed {
+    uint16_t flags;
+    uint16_t records[3];
+    uint16_t n_ttls;
+    const uint8_t *ttl_at; /* n_ttls offsets */
+    const uint8_t *body;
+    size_t body_len;
+};
+
+/* Views of the parts. Returns 0, or -1 where it is cut short; the offsets may still be anything. */
+int wire_packed_read(const uint8_t *packed, size_t len, struct wire_packed *p);
+
+/* Writes an answer without records, NOERROR, that says WIRE_PACKED_BLOCKED, into out (at least
+ * WIRE_UDP_MIN). Returns its length. */
+size_t wire_packed_block(uint8_t *out);
+bool wire_packed_is_blocked(const uint8_t *packed, size_t len);
 
 /* ---- making packed answers ------------------------------------------------------------------- */
 

@@ -157,18 +157,6 @@ size_t wire_shape_names_at(
 
 /* ---- packed answers -------------------------------------------------------------------------- */
 
-struct wire_packed {
-    uint16_t flags;
-    uint16_t records[3];
-    uint16_t n_ttls;
-    const uint8_t *ttl_at; /* n_ttls offsets */
-    const uint8_t *body;
-    size_t body_len;
-};
-
-/* Returns 0, or -1 where it is cut short. */
-int wire_packed_read(const uint8_t *packed, size_t len, struct wire_packed *p);
-
 /* Writes head and TTL table's length. */
 void wire_packed_write_head(
     uint8_t out[WIRE_PACKED_HEAD], uint16_t flags, const uint16_t records[3], uint16_t n_ttls);

@@ -76,8 +76,8 @@ static void log_flights(const struct flights *flights)
              " stale; %zu under way, %zu of them prefetches",
         c.started, c.prefetched, c.joined, c.shed, c.failed, c.stale, c.under_way, c.speculative);
     log_info("upstream messages: %" PRIu64 " over UDP, %" PRIu64 " over TCP; %" PRIu64
-             " suspected forgeries",
-        c.udp_sent, c.tcp_sent, c.forged);
+             " suspected forgeries, %" PRIu64 " answers with private addresses refused",
+        c.udp_sent, c.tcp_sent, c.forged, c.rebound);
 }
 
 static void log_sockets(const struct upstream *upstream)

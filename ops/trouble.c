@@ -57,6 +57,16 @@ void trouble_of_loop(struct trouble *t, const struct query_end *e, uint64_t now_
         server);
 }
 
+void trouble_of_rebind(struct trouble *t, const struct query_end *e, uint64_t now_ms)
+{
+    if (e->flight == NULL || !e->flight->rebound)
+        return;
+    t->rebind.every_ms = MINUTE_MS;
+    log_warning_limited(&t->rebind, now_ms,
+        "an answer with private addresses was refused (-rebind-protect): an attempt at DNS "
+        "rebinding, or a name for -rebind-allow; -verbose tells which");
+}
+
 /* ---- questions ------------------------------------------------------------------------------- */
 
 #define QUESTION_TEXT_MAX (WIRE_NAME_TEXT_MAX + 16)
@@ -155,9 +165,12 @@ void trouble_of_query(
     }
     bool failed = e->source == QUERY_FAILED || (e->source == QUERY_STALE && e->flight != NULL);
     bool over_tcp = e->flight != NULL && e->flight->tcp != FLIGHT_TCP_NONE;
-    if (!failed && !over_tcp)
+    bool rebound = e->flight != NULL && e->flight->rebound;
+    if (!failed && !over_tcp && !rebound)
         return;
     const char *question = question_text(e->question, text);
+    if (rebound)
+        log_debug("%s: its answer gave private addresses and was refused", question);
     if (over_tcp)
         tell_tcp(e, question);
     if (failed)

@@ -12,7 +12,7 @@
 
 /* What must not be repeated; zero at first. */
 struct trouble {
-    struct log_limit loop, stranger;
+    struct log_limit loop, rebind, stranger;
     struct addr last_stranger;
     uint64_t last_stranger_ms;
 };
@@ -23,7 +23,11 @@ void trouble_of_servers(struct servers *s, uint64_t now_ms);
 /* A warning, once a minute, where a server seems to forward to us. */
 void trouble_of_loop(struct trouble *t, const struct query_end *e, uint64_t now_ms);
 
-/* With -verbose: a question that failed, and why; that it went over to TCP; a client that is not
+/* A warning, once a minute, where an answer gave private addresses and was refused. */
+void trouble_of_rebind(struct trouble *t, const struct query_end *e, uint64_t now_ms);
+
+/* With -verbose: a question that failed, and why; that it went over to TCP; one whose
+ * answer gave private addresses; a client that is not
  * served (once a minute each, unless they take turns). */
 void trouble_of_query(
     struct trouble *t, const struct query_desk *desk, const struct query_end *e, uint64_t now_ms);

@@ -244,6 +244,8 @@ static const struct {
     {"stale-ttl", "3d"},
     {"resolv-file", "/run/resolv.conf"},
     {"trust-ad", NULL},
+    {"rebind-protect", NULL},
+    {"rebind-allow", "office.example"},
     {"config", "dnsd.conf"},
     {"check-config", NULL},
     {"user", "nobody"},
@@ -652,20 +654,39 @@ START_TEST(a_value_given_twice_in_a_list_is_a_mistake)
 }
 END_TEST
 
+START_TEST(names_that_are_none_are_refused)
+{
+    static const char *const wrong[] = {"", ".", "a..b", "*.lan", "a b", "a.example;"};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        check_refused("rebind-allow", wrong[i]);
+    check_taken("rebind-allow", "lan");
+    ck_assert_uint_eq(values->n_rebind_allow, 1);
+    ck_assert_uint_eq(values->rebind_allow[0].len, 5);
+    ck_assert_mem_eq(values->rebind_allow[0].wire, "\3lan", 5);
+    restart();
+    ck_assert_int_eq(read_text("rebind-allow a.b\nrebind-allow A.B.\n"), -1);
+    check_mistake(heard.n - 1, 2, "rebind-allow", "A.B.", "this name is in the list already");
+}
+END_TEST
+
 START_TEST(lists_end_where_they_are_full)
 {
     char line[100];
 
     for (int i = 0; i < CONF_LIST_MAX; i++) {
-        snprintf(line, sizeof(line), "listen 10.0.0.%d\nallow 10.0.%d.0/24\n", i, i);
+        snprintf(line, sizeof(line),
+            "listen 10.0.0.%d\nallow 10.0.%d.0/24\nrebind-allow n%d.example\n", i, i, i);
         ck_assert_int_eq(read_text(line), 0);
     }
     for (int i = 0; i < CONF_SERVERS_MAX; i++) {
         snprintf(line, sizeof(line), "forward 10.1.0.%d\n", i);
         ck_assert_int_eq(read_text(line), 0);
     }
-    ck_assert_int_eq(read_text("listen 9.9.9.9\nallow 9.9.9.9\nforward 9.9.9.9"), -1);
-    ck_assert_uint_eq(heard.n, 3);
+    ck_assert_int_eq(read_text("listen 9.9.9.9\nallow 9.9.9.9\nforward 9.9.9.9\n"
+                               "rebind-allow n.example"),
+        -1);
+    ck_assert_uint_eq(heard.n, 4);
+    check_mistake(3, 4, "rebind-allow", "n.example", "too many: expected at most 64 names");
     check_mistake(0, 1, "listen", "9.9.9.9", "too many: expected at most 64 addresses");
     check_mistake(1, 2, "allow", "9.9.9.9", "too many: expected at most 64 networks");
     check_mistake(2, 3, "forward", "9.9.9.9", "too many: expected at most 16 servers");
@@ -1376,6 +1397,7 @@ static void add_reading(Suite *s)
     tcase_add_test(t, users_that_cannot_be_are_refused);
     tcase_add_test(t, addresses_that_are_none_are_refused);
     tcase_add_test(t, a_value_given_twice_in_a_list_is_a_mistake);
+    tcase_add_test(t, names_that_are_none_are_refused);
     tcase_add_test(t, lists_end_where_they_are_full);
 }
 

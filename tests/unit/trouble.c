@@ -183,6 +183,28 @@ START_TEST(a_loop_is_a_warning_once_a_minute_and_without_the_name)
 }
 END_TEST
 
+START_TEST(a_refused_answer_is_a_warning_once_a_minute_and_with_verbose_its_name)
+{
+    static const char line[] =
+        "warning: an answer with private addresses was refused (-rebind-protect): an attempt at "
+        "DNS rebinding, or a name for -rebind-allow; -verbose tells which\n";
+    end.source = QUERY_UPSTREAM;
+    result.outcome = FLIGHT_ANSWERED;
+    trouble_of_rebind(&trouble, &end, 1000);
+    ck_assert_str_eq(logged, "");
+    result.rebound = true;
+    trouble_of_rebind(&trouble, &end, 1000);
+    ck_assert_str_eq(logged, line);
+    trouble_of_rebind(&trouble, &end, 60999);
+    ck_assert_str_eq(logged, line);
+    logged[0] = '\0';
+    trouble_of_rebind(&trouble, &end, 61000);
+    ck_assert_str_eq(logged, line);
+    logged[0] = '\0';
+    expect("debug: a\\010\\032\\027\\092.b A: its answer gave private addresses and was refused\n");
+}
+END_TEST
+
 START_TEST(servers_are_told_as_they_go_and_come)
 {
     static const uint8_t seed[SERVER_SEED_LEN];
@@ -224,6 +246,7 @@ int main(void)
     tcase_add_test(t, tcp_is_told_with_its_cause);
     tcase_add_test(t, who_is_not_served_is_told_once_a_minute);
     tcase_add_test(t, a_loop_is_a_warning_once_a_minute_and_without_the_name);
+    tcase_add_test(t, a_refused_answer_is_a_warning_once_a_minute_and_with_verbose_its_name);
     tcase_add_test(t, servers_are_told_as_they_go_and_come);
     suite_add_tcase(suite, t);
     SRunner *r = srunner_create(suite);
