@@ -119,7 +119,9 @@ $(foreach t,$(UNIT),$(eval $(call UNIT_RULE,$(t))))
 # ---- tests ---------------------------------------------------------------------------------------
 
 # Replay: the whole core on virtual time against a scripted upstream (tests/replay/world.c).
-REPLAY = flight query rebind predict budget random
+# REPLAY_x and SYSTEM_x are what a program links besides.
+REPLAY = flight query rebind predict budget random hostile
+REPLAY_hostile = tests/system/forgery
 LINK_replay_query = $(foreach f,malloc calloc,-Wl,--wrap=$(f))
 # System: the real program, real sockets and other people's clients (tests/system/harness.c).
 SYSTEM = predict upstream clients load service config
@@ -128,7 +130,7 @@ SCRIPTS = tests/layers tests/manual tests/sequence tests/rehearse
 
 define REPLAY_RULE
 $(BUILD)/replay/$(1): $(BUILD)/tests/replay/$(1).o $(BUILD)/tests/replay/world.o \
-                      $(PURE:%=$(BUILD)/%.o)
+                      $(REPLAY_$(1):%=$(BUILD)/%.o) $(PURE:%=$(BUILD)/%.o)
 	@mkdir -p $$(@D)
 	@$$(say)
 	$$(Q)$$(CC) $$(LDFLAGS) $$(LINK_replay_$(1)) -o $$@ $$^ $$(CHECK_LIBS)
@@ -140,7 +142,7 @@ $(foreach t,$(REPLAY),$(eval $(call REPLAY_RULE,$(t))))
 
 define SYSTEM_RULE
 $(BUILD)/system/$(1): $(BUILD)/tests/system/$(1).o $(BUILD)/tests/system/harness.o \
-                      $(BUILD)/tests/system/peers.o
+                      $(BUILD)/tests/system/peers.o $(SYSTEM_$(1):%=$(BUILD)/%.o)
 	@mkdir -p $$(@D)
 	@$$(say)
 	$$(Q)$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(CHECK_LIBS)
