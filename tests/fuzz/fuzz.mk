@@ -3,14 +3,16 @@
 # where the form is text, tests/fuzz/seeds/NAME/. FUZZ_NAME: the modules that it links. FUZZ_MAX_NAME:
 # bytes of the longest input. FUZZ_FROM_NAME: what else is a seed, in place.
 
-FUZZ = name message edns
+FUZZ = name message edns core
 FUZZ_name    = $(WIRE)
 FUZZ_message = $(WIRE)
 FUZZ_edns    = $(WIRE) server addr
+FUZZ_core    = $(PURE) tests/replay/world
 
 FUZZ_MAX_name    = 600
 FUZZ_MAX_message = 20000
 FUZZ_MAX_edns    = 600
+FUZZ_MAX_core    = 2000
 
 CORPORA = ../shared/corpora
 PACKETS = $(CORPORA)/bind9/fuzz/dns_message_parse.in $(CORPORA)/unbound/pkt $(CORPORA)/zeek/pkt \

@@ -114,7 +114,14 @@ static void deliver(struct plan *p)
         else if (m != WIRE_MATCH)
             return;
     }
-    bool lives_on = event == UPSTREAM_SUSPECT || event == UPSTREAM_CASE_LOST;
+    bool *told = event == UPSTREAM_SUSPECT     ? &s->suspected
+                 : event == UPSTREAM_CASE_LOST ? &s->case_lost
+                                               : NULL;
+    if (told != NULL && *told)
+        return;
+    bool lives_on = told != NULL;
+    if (lives_on)
+        *told = true;
     bool is_reply = event == UPSTREAM_REPLY;
     s->open = lives_on;
     s->w->in_core = true;

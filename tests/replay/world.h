@@ -44,6 +44,9 @@ struct sent {
     uint16_t flags; /* of the header */
     bool dnssec_ok;
     bool open; /* awaits its reply: neither answered nor cancelled */
+    bool
+        suspected; /* UPSTREAM_SUSPECT came, and UPSTREAM_CASE_LOST: each comes once (upstream.h) */
+    bool case_lost;
     upstream_done *done;
     void *ctx;
 };
