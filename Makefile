@@ -24,7 +24,7 @@ LDFLAGS  += $(SAN)
 WIRE = wire wire_name wire_answer wire_writer
 PREDICT = predict predict_graph predict_sequence predict_burst predict_file
 POISON = poison poison_text
-PURE = addr quantity rrtype rng $(WIRE) rebind cache $(PREDICT) $(POISON) special conf prediction server flight query core
+PURE = addr quantity rrtype rng $(WIRE) rebind cookie cache $(PREDICT) $(POISON) special conf prediction server flight query core
 NET  = net/clock net/turn net/sockaddr net/udp net/tcp net/exchange_udp net/exchange_tcp \
        net/exchange net/resolvconf
 OPS  = ops/log ops/querylog ops/trouble ops/stats ops/dump ops/privilege ops/savefile
@@ -32,7 +32,7 @@ DNSD = dnsd $(PURE) $(NET) $(OPS)
 LIBS = -lev -lsodium -lzscanner -lsystemd
 
 # Unit tests: each program, and the modules that it links. The list measures the coupling.
-UNIT = addr quantity rrtype rng wire rebind cache predict poison special conf server resolvconf savefile log querylog trouble stats dump privilege tree ttls \
+UNIT = addr quantity rrtype rng wire rebind cookie cache predict poison special conf server resolvconf savefile log querylog trouble stats dump privilege tree ttls \
        logline trace rehearsal stub report turn udp tcp exchange
 UNIT_addr       = addr
 UNIT_quantity   = quantity
@@ -40,6 +40,7 @@ UNIT_rrtype     = rrtype quantity
 UNIT_rng        = rng
 UNIT_wire       = $(WIRE)
 UNIT_rebind     = rebind $(WIRE)
+UNIT_cookie     = cookie addr
 UNIT_cache      = cache
 UNIT_predict    = $(PREDICT)
 LINK_predict    = $(foreach f,malloc calloc,-Wl,--wrap=$(f))
@@ -120,7 +121,7 @@ $(foreach t,$(UNIT),$(eval $(call UNIT_RULE,$(t))))
 
 # Replay: the whole core on virtual time against a scripted upstream (tests/replay/world.c).
 # REPLAY_x and SYSTEM_x are what a program links besides.
-REPLAY = flight query rebind predict budget random hostile
+REPLAY = flight query rebind cookie predict budget random hostile
 REPLAY_hostile = tests/system/forgery
 LINK_replay_query = $(foreach f,malloc calloc,-Wl,--wrap=$(f))
 # System: the real program, real sockets and other people's clients (tests/system/harness.c).

@@ -8,6 +8,7 @@
 #define HASH_NONFATAL_OOM 1
 #include "query.h"
 
+#include "cookie.h"
 #include "special.h"
 
 #include <sodium.h>
@@ -16,6 +17,8 @@
 #include <uthash.h>
 
 #define ANY_TTL_S 3600 /* of the minimal answer to ANY */
+
+_Static_assert(COOKIE_LEN == WIRE_COOKIE_LEN, "what cookie.c makes is what goes out");
 
 /* What tells a client's repeat of a question (RFC 5452 5: same port, ID and question). */
 struct repeat_key {
@@ -52,6 +55,7 @@ struct query {
     size_t prefix_len;
     uint8_t key[WIRE_KEY_MAX]; /* what the flight asks */
     size_t key_len;
+    uint8_t cookie[COOKIE_CLIENT_LEN];
     uint8_t name[WIRE_NAME_MAX];
 };
 
@@ -63,7 +67,9 @@ struct query_desk {
     struct query *waiting;
     struct asker *askers;
     struct query_counts counts;
-    uint8_t seed[QUERY_SEED_LEN];
+    uint8_t seed[crypto_shorthash_KEYBYTES];
+    uint8_t cookie_seed[COOKIE_SEED_LEN];
+    uint8_t cookie[COOKIE_LEN];      /* of the reply that is being written */
     uint8_t packed[WIRE_PACKED_MAX]; /* answers made here */
     uint8_t scratch[WIRE_MESSAGE_MAX];
     uint8_t out[WIRE_MESSAGE_MAX]; /* replies that come later */
@@ -91,6 +97,7 @@ struct query_desk *query_desk_create(const struct query_conf *conf, const struct
     d->conf = *conf;
     d->world = *world;
     memcpy(d->seed, seed, sizeof d->seed);
+    memcpy(d->cookie_seed, seed + sizeof d->seed, sizeof d->cookie_seed);
     return d;
 }
 
@@ -154,9 +161,21 @@ static void tell_end(struct query_desk *d, const struct client *client,
     d->world.ended(d->world.ctx, &end);
 }
 
+/* A client that sends a cookie gets it back with one of ours, made anew each time (RFC 9018 4.3
+ * allows that). What it sends of ours is not looked at: a good one would be worth nothing here, as
+ * strangers get no reply at all and nobody gets a large one over UDP, and BADCOOKIE would cost a
+ * stub a round trip. */
+static const uint8_t *cookie_for(
+    struct query_desk *d, const struct client *client, const struct wire_query *q, uint64_t now_ms)
+{
+    cookie_make(
+        q->edns.cookie, &client->peer, (uint32_t)(now_ms / 1000), d->cookie_seed, d->cookie);
+    return d->cookie;
+}
+
 /* Fills in what every reply of this desk to this client has. */
 static struct wire_reply reply_to(
-    const struct query_desk *d, const struct client *client, const struct wire_query *q)
+    struct query_desk *d, const struct client *client, const struct wire_query *q, uint64_t now_ms)
 {
     struct wire_reply r = {
         .query = q,
@@ -168,12 +187,14 @@ static struct wire_reply reply_to(
         r.limit = wire_udp_limit(q);
     else if (q->edns.keepalive)
         r.keepalive_ds = d->conf.keepalive_ds;
+    if (q->edns.cookie != NULL)
+        r.cookie = cookie_for(d, client, q, now_ms);
     return r;
 }
 
 static struct wire_reply visit_reply(const struct visit *v)
 {
-    return reply_to(v->desk, v->client, &v->q);
+    return reply_to(v->desk, v->client, &v->q, v->now_ms);
 }
 
 /* Ends a visit with a reply. */
@@ -339,7 +360,10 @@ static void query_keep(struct query *q, const struct visit *v)
     q->q = v->q;
     memcpy(q->name, v->q.question.name, v->q.question.name_len);
     q->q.question.name = q->name;
-    q->q.edns.cookie = NULL; /* pointed into the message */
+    if (v->q.edns.cookie != NULL) { /* points into the message */
+        memcpy(q->cookie, v->q.edns.cookie, sizeof q->cookie);
+        q->q.edns.cookie = q->cookie;
+    }
     q->next = v->desk->waiting;
     if (q->next != NULL)
         q->next->prev = q;
@@ -419,7 +443,7 @@ static void query_wake(struct flight_waiter *w, const struct flight_result *resu
 {
     struct query *q = (struct query *)w;
     struct query_desk *d = q->desk;
-    struct wire_reply r = reply_to(d, &q->client, &q->q);
+    struct wire_reply r = reply_to(d, &q->client, &q->q, now_ms);
     if (result->outcome == FLIGHT_FAILED) {
         r.rcode = result->rcode;
         r.ede = result->network_error ? WIRE_EDE_NETWORK_ERROR : WIRE_EDE_NO_REACHABLE_AUTHORITY;
@@ -442,7 +466,7 @@ static void query_wake(struct flight_waiter *w, const struct flight_result *resu
 
 /* ---- gates ----------------------------------------------------------------------------------- */
 
-/* One that was not asked well. */
+/* One that was not asked well, or asks nothing. */
 static enum query_verdict gate_malformed(struct visit *v, enum wire_query_verdict parsed)
 {
     switch (parsed) {
@@ -450,6 +474,8 @@ static enum query_verdict gate_malformed(struct visit *v, enum wire_query_verdic
         return reply_rcode(v, WIRE_NOTIMP, QUERY_REJECTED, WIRE_EDE_NONE);
     case WIRE_QUERY_BADVERS:
         return reply_rcode(v, WIRE_BADVERS, QUERY_REJECTED, WIRE_EDE_NONE);
+    case WIRE_QUERY_COOKIE:
+        return reply_rcode(v, WIRE_NOERROR, QUERY_SPECIAL, WIRE_EDE_NONE);
     case WIRE_QUERY_SIGNED:
         return reply_rcode(v, WIRE_REFUSED, QUERY_REJECTED, WIRE_EDE_NONE);
     default:

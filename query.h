@@ -19,7 +19,7 @@
 #define QUERY_PER_CLIENT  1000 /* questions of one client address that may wait (the same) */
 #define QUERY_STALE_TTL_S 30   /* RFC 8767 4 */
 
-#define QUERY_SEED_LEN 16
+#define QUERY_SEED_LEN 32 /* half for tables, half for cookies */
 
 struct query_desk;
 
@@ -76,7 +76,8 @@ struct query_conf {
     size_t queries_max;    /* waiting at once */
 };
 
-/* world and conf are copied (the allow array is not). seed keys the table of clients. NULL when
+/* world and conf are copied (the allow array is not). seed keys the tables of clients and their
+ * cookies. NULL when
  * memory is out. query_desk_free frees the queries that still wait, without a word to their
  * clients. */
 struct query_desk *query_desk_create(const struct query_conf *conf, const struct query_world *world,

@@ -4,16 +4,17 @@
 
 #include <string.h>
 
-#define OPCODE_SHIFT     11
-#define OPT_DO           0x8000
-#define OPTION_HEAD      4
-#define OPTION_COOKIE    10
-#define OPTION_KEEPALIVE 11
-#define OPTION_EDE       15
-#define OPTIONS_MAX      32 /* in one OPT record; nobody has use for more */
-#define COOKIE_CLIENT    8  /* RFC 7873 4: client's part alone, or with 8 to 32 of the server's */
-#define COOKIE_MIN       16
-#define COOKIE_MAX       40
+#define OPCODE_SHIFT      11
+#define OPT_DO            0x8000
+#define OPTION_HEAD       4
+#define OPTION_COOKIE     10
+#define OPTION_KEEPALIVE  11
+#define OPTION_EDE        15
+#define OPTIONS_MAX       32 /* in one OPT record; nobody has use for more */
+#define COOKIE_CLIENT     8  /* RFC 7873 4: client's part alone, or with 8 to 32 of the server's */
+#define COOKIE_MIN        16
+#define COOKIE_MAX        40
+#define COOKIE_OPTION_LEN (OPTION_HEAD + WIRE_COOKIE_LEN)
 
 /* ---- headers and records --------------------------------------------------------------------- */
 
@@ -220,6 +221,16 @@ static bool counts_fit_query(const struct wire_header *h, const struct wire_ques
            (authority == 0 || (authority == 1 && q->type == WIRE_TYPE_IXFR)); /* RFC 1995 3 */
 }
 
+/* Where the records begin: behind the one question, or behind the header of a query that asks for
+ * a cookie only (RFC 7873 5.4). 0: nowhere. */
+static size_t records_at(
+    const uint8_t *msg, size_t len, const struct wire_header *h, struct wire_question *q)
+{
+    if (h->questions == 1)
+        return read_question(msg, len, q);
+    return h->questions == 0 ? WIRE_HEADER_LEN : 0;
+}
+
 enum wire_query_verdict wire_parse_query(const uint8_t *msg, size_t len, struct wire_query *q)
 {
     struct wire_source s = wire_source_of(msg, len);
@@ -232,12 +243,14 @@ enum wire_query_verdict wire_parse_query(const uint8_t *msg, size_t len, struct 
     q->id = h.id;
     q->flags = h.flags;
     q->edns.udp_size = WIRE_UDP_MIN;
-    size_t at = h.questions == 1 ? read_question(msg, len, &q->question) : 0;
+    size_t at = records_at(msg, len, &h, &q->question);
     if ((h.flags & WIRE_OPCODE) >> OPCODE_SHIFT != WIRE_OPCODE_QUERY)
         return WIRE_QUERY_NOTIMP;
     if (at == 0 || sound < 0 || !counts_fit_query(&h, &q->question))
         return WIRE_QUERY_FORMERR;
     enum wire_query_verdict verdict = read_query_records(&s, at, &h, q);
+    if (verdict == WIRE_QUERY_OK && !q->question.name)
+        verdict = q->edns.cookie ? WIRE_QUERY_COOKIE : WIRE_QUERY_FORMERR;
     if (verdict == WIRE_QUERY_FORMERR) /* half a reading of EDNS is none */
         q->edns = (struct wire_edns){.udp_size = WIRE_UDP_MIN};
     return verdict;
@@ -407,7 +420,8 @@ static int put_body(const struct wire_reply *r, const struct wire_packed *p, uin
     return 0;
 }
 
-/* Writes our OPT record, and the options for which there is room up to end. */
+/* Writes our OPT record, the options for which there is room up to end, and the cookie, whose room
+ * is behind end. */
 static uint8_t *put_reply_opt(
     const struct wire_reply *r, uint16_t rcode, bool blocked, uint8_t *out, const uint8_t *end)
 {
@@ -424,6 +438,8 @@ static uint8_t *put_reply_opt(
         wire_set_u16(value, (uint16_t)ede);
         out = put_option(opt, out, OPTION_EDE, value, 2);
     }
+    if (r->cookie != NULL)
+        out = put_option(opt, out, OPTION_COOKIE, r->cookie, WIRE_COOKIE_LEN);
     return out;
 }
 
@@ -460,6 +476,8 @@ size_t wire_write_reply(const struct wire_reply *r, uint8_t *out, size_t cap)
         limit = WIRE_MESSAGE_MAX;
     if (limit < WIRE_HEADER_LEN)
         limit = WIRE_HEADER_LEN;
+    if (r->cookie != NULL) /* nothing else may take its room */
+        limit -= COOKIE_OPTION_LEN;
     h.flags = WIRE_QR | WIRE_RA | (q->flags & (WIRE_OPCODE | WIRE_RD | WIRE_CD));
     at += put_question(&q->question, out + at, limit - at);
     h.questions = at > WIRE_HEADER_LEN;

@@ -31,6 +31,7 @@
 #define WIRE_MESSAGE_MAX   65535
 #define WIRE_UDP_MAX       1232 /* what we offer and what we send (RFC 9715) */
 #define WIRE_UDP_MIN       512  /* without EDNS (RFC 1035 4.2.1, RFC 6891 6.2.5) */
+#define WIRE_COOKIE_LEN    24   /* client and server cookie of ours (RFC 9018) */
 #define WIRE_KEY_TAIL      5    /* what follows the name in a key */
 #define WIRE_KEY_MAX       (WIRE_NAME_MAX + WIRE_KEY_TAIL)
 #define WIRE_QUERY_MAX     512 /* longest message of wire_write_query */
@@ -166,6 +167,7 @@ enum wire_query_verdict {
     WIRE_QUERY_NOTIMP,  /* opcode other than QUERY */
     WIRE_QUERY_BADVERS, /* EDNS version above 0 */
     WIRE_QUERY_SIGNED,  /* TSIG or SIG(0): refused (RFC 8945) */
+    WIRE_QUERY_COOKIE,  /* no question, but a cookie: asks for the server's (RFC 7873 5.4) */
 };
 
 /* Reads a query. For every verdict but DROP, id and flags are set, and the question too if it
@@ -344,6 +346,8 @@ struct wire_reply {
     bool truncate;         /* TC=1 and no records whatever the size */
     enum wire_ede ede;     /* added where the client has EDNS and there is room */
     uint16_t keepalive_ds; /* edns-tcp-keepalive in 100 ms, 0 for none */
+    const uint8_t *cookie; /* WIRE_COOKIE_LEN bytes for a client that sent one; else NULL. limit
+                              and cap are at least WIRE_UDP_MIN where there is one */
     size_t limit;          /* what the client takes; beyond it: TC=1, no records */
 };
 
