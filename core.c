@@ -65,16 +65,17 @@ static bool prefetch(void *ctx, const uint8_t *key, size_t key_len, uint64_t now
 
 static void observe_arrivals(struct core *c, uint64_t now_ms)
 {
+    struct predict_request requests[ARRIVALS_MAX];
     for (size_t i = 0; i < c->n_arrivals; i++) {
         const struct arrival *a = &c->arrivals[i];
-        struct predict_request r = {
+        requests[i] = (struct predict_request){
             .client = a->client,
             .key = a->key,
             .key_len = a->key_len,
             .answered = a->answered,
         };
-        predict_observe(c->predict, &r, now_ms);
     }
+    predict_observe(c->predict, requests, c->n_arrivals, now_ms);
     c->n_arrivals = 0;
 }
 
@@ -226,8 +227,10 @@ uint64_t core_due_ms(const struct core *c)
 void core_tick(struct core *c, uint64_t now_ms)
 {
     flights_tick(c->flights, now_ms);
-    if (c->predict != NULL)
-        predict_tick(c->predict, now_ms);
+    if (c->predict == NULL)
+        return;
+    observe_arrivals(c, now_ms); /* what they used up must not look unused */
+    predict_tick(c->predict, now_ms);
 }
 
 /* ---- looking inside -------------------------------------------------------------------------- */

@@ -99,6 +99,7 @@
 #define OUTSTANDING_MAX 1024 /* prefetches whose use is awaited; then the oldest is unused */
 #define CLOSE_MAX       64   /* windows closed in one call: half a millisecond at most */
 #define LOOKS_RESERVE   1000 /* milliseconds' worth of looks that can be saved up */
+#define OBSERVE_MAX     256  /* requests of one turn */
 #define LAG_STEPS_MAX   16
 #define LAG_STEP_MS     16
 #define LISTED_MAX      8192u
@@ -150,6 +151,12 @@ struct poll {
     struct tally tallies[TALLIES_MAX];
 };
 
+/* What came of a request: the question whose followers are to be fetched, or NULL. */
+struct asked {
+    struct graph_question *question;
+    bool listed;
+};
+
 struct predict {
     struct predict_conf conf;
     struct predict_world world;
@@ -159,6 +166,7 @@ struct predict {
     struct sent sent[OUTSTANDING_MAX];
     unsigned n_sent;
     unsigned sent_hand; /* the next one to be looked at for its expiry */
+    unsigned n_sweeps;  /* how many are to be looked at */
     int tokens;         /* in hundredths; below 0 where clients' own questions were extra */
     uint64_t looks;
     uint64_t looks_ms; /* when looks were added last */
@@ -296,17 +304,19 @@ static bool still_useful(const struct sent *sent, enum predict_copy copy)
     return copy == PREDICT_FRESH || (!sent->landed && copy == PREDICT_UNDER_WAY);
 }
 
-/* One of them at a time is looked at, so that those which expired do not stay for ever. */
-static void sweep_sent(struct predict *p)
+/* One of them is looked at for each window that closed, so that those which expired do not stay for
+ * ever. */
+static void sweep(struct predict *p)
 {
     struct graph_question *q;
 
-    if (p->n_sent == 0)
-        return;
-    p->sent_hand = (p->sent_hand + 1) % p->n_sent;
-    q = graph_question(&p->graph, p->sent[p->sent_hand].question);
-    if (!still_useful(&p->sent[p->sent_hand], look(p, q)))
-        drop_unused(p, q);
+    for (; p->n_sweeps > 0 && p->n_sent > 0; p->n_sweeps--) {
+        p->sent_hand = (p->sent_hand + 1) % p->n_sent;
+        q = graph_question(&p->graph, p->sent[p->sent_hand].question);
+        if (!still_useful(&p->sent[p->sent_hand], look(p, q)))
+            drop_unused(p, q);
+    }
+    p->n_sweeps = 0;
 }
 
 static void note_sent(struct predict *p, struct graph_question *q)
@@ -700,7 +710,7 @@ static void close_due(struct predict *p)
 {
     for (unsigned n = 0; n < CLOSE_MAX && predict_due_ms(p) <= p->now_ms; n++) {
         close_window(p, sequence_oldest(&p->sequence), false);
-        sweep_sent(p);
+        p->n_sweeps++;
     }
 }
 
@@ -708,6 +718,7 @@ void predict_tick(struct predict *p, uint64_t now_ms)
 {
     advance(p, now_ms);
     close_due(p);
+    sweep(p);
 }
 
 /* ---- prefetching ----------------------------------------------------------------------------- */
@@ -989,16 +1000,17 @@ static void close_early(
         close_window(p, window, true);
 }
 
-void predict_observe(struct predict *p, const struct predict_request *r, uint64_t now_ms)
+/* Lists a request and notes what it tells. A question that is returned has a reference. */
+static struct asked take_request(struct predict *p, const struct predict_request *r)
 {
     struct graph *g = &p->graph;
     struct graph_question *q, *listed;
+    struct asked asked = {0};
     struct burst_place place;
     unsigned hash;
 
-    advance(p, now_ms);
     if (r->key_len == 0 || r->key_len > PREDICT_KEY_MAX)
-        return;
+        return asked;
     p->counts.requests++;
     close_due(p);
     hash = graph_hash(g, r->key, r->key_len);
@@ -1010,16 +1022,56 @@ void predict_observe(struct predict *p, const struct predict_request *r, uint64_
     listed =
         sequence_list(&p->sequence, g, r, q, hash, p->now_ms, p->conf.window_ms, p->conf.reopen);
     place = burst_ask(&p->bursts, g, r->client, p->conf.control_percent, p->now_ms);
-    if (listed == NULL)
+    asked.listed = listed != NULL;
+    if (!asked.listed)
         p->counts.unlisted++;
-    else
-        note_asked(p, listed, place, r->answered);
-    if (listed == NULL && q != NULL)
-        note_asked(p, q, place, r->answered);
-    if (place.group != PREDICT_CONTROL && (q != NULL || listed != NULL))
-        prefetch_followers(p, q != NULL ? q : listed, r->client);
+    if (q == NULL && listed != NULL) {
+        q = listed;
+        graph_ref(q);
+    }
     if (q != NULL)
+        note_asked(p, q, place, r->answered);
+    if (q != NULL && place.group == PREDICT_CONTROL)
         graph_unref(g, q);
+    else
+        asked.question = q;
+    return asked;
+}
+
+/* The vote hears a client's newest questions, and is the same for all that it asked in one turn. */
+static bool is_spoken_for(
+    const struct predict *p, const struct asked *asked, const struct predict_request *r)
+{
+    const struct sequence_entry *newest;
+
+    if (p->conf.rule == PREDICT_RULE_2007 || !asked->listed)
+        return false;
+    newest = sequence_newest(&p->sequence, &p->graph, r->client);
+    return newest != NULL && newest->question != asked->question->id;
+}
+
+static void observe_some(struct predict *p, const struct predict_request *requests, size_t n)
+{
+    struct asked asked[OBSERVE_MAX];
+
+    for (size_t i = 0; i < n; i++)
+        asked[i] = take_request(p, &requests[i]);
+    sweep(p);
+    for (size_t i = 0; i < n; i++) {
+        if (asked[i].question == NULL)
+            continue;
+        if (!is_spoken_for(p, &asked[i], &requests[i]))
+            prefetch_followers(p, asked[i].question, requests[i].client);
+        graph_unref(&p->graph, asked[i].question);
+    }
+}
+
+void predict_observe(
+    struct predict *p, const struct predict_request *requests, size_t n, uint64_t now_ms)
+{
+    advance(p, now_ms);
+    for (size_t at = 0; at < n; at += OBSERVE_MAX)
+        observe_some(p, requests + at, n - at < OBSERVE_MAX ? n - at : OBSERVE_MAX);
 }
 
 /* ---- the rest -------------------------------------------------------------------------------- */

@@ -91,11 +91,13 @@ struct predict_request {
     bool answered; /* from the cache: its answer is known to exist; else it went upstream */
 };
 
-/* A client's request, in the turn in which it came, after a hit was answered or a miss went
- * upstream. Not for prefetches, retransmissions, overridden and special-use names. Closes windows
- * that are due, lists the request, then calls world.prefetch for what is likely to follow. Time
- * that runs backwards stands still here. */
-void predict_observe(struct predict *p, const struct predict_request *r, uint64_t now_ms);
+/* The clients' requests of one turn, after their hits were answered and their misses went upstream.
+ * Not for prefetches, retransmissions, overridden and special-use names. Closes windows that are
+ * due, lists the requests, then calls world.prefetch for what is likely to follow. All are listed
+ * before anything is fetched: a copy that serves one question only is gone once it was asked for,
+ * and must not look as if it was missing. Time that runs backwards stands still here. */
+void predict_observe(
+    struct predict *p, const struct predict_request *requests, size_t n, uint64_t now_ms);
 
 /* A question, whoever asked it, has its answer (ok) or has failed. To be called for every one that
  * predict_observe was told of as not answered, and for every prefetch. */

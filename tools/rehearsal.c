@@ -256,7 +256,7 @@ static void observe(struct run *run, const struct trace_event *e, bool answered,
         .answered = answered};
     if (!run->states[e->question].predictable)
         return;
-    predict_observe(run->predict, &request, now_ms);
+    predict_observe(run->predict, &request, 1, now_ms);
     note_memory(run);
 }
 

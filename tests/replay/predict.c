@@ -302,6 +302,29 @@ START_TEST(ttl_0_serves_one_client)
 }
 END_TEST
 
+/* a, then b and c in one turn of the loop. */
+static void visit_three(unsigned client)
+{
+    ask(client, "a.example");
+    world_run_for(w, 50);
+    world_begin(w);
+    world_ask_more(w, client, "b.example", WIRE_TYPE_A);
+    world_ask_more(w, client, "c.example", WIRE_TYPE_A);
+    world_end(w);
+    world_run_for(w, 5000);
+}
+
+START_TEST(what_one_turn_uses_up_is_not_fetched_again)
+{
+    for (int i = 0; i < 4; i++)
+        visit_three(1);
+    ck_assert_uint_eq(sent_b(), 4);
+    ck_assert_uint_eq(sent_count(w, "c.example", WIRE_TYPE_A), 4);
+    ck_assert_uint_eq(counts().used, 6); /* each from the second visit on */
+    ck_assert_uint_eq(counts().unused, 0);
+}
+END_TEST
+
 START_TEST(ttl_0_serves_all_who_wait_and_nobody_after)
 {
     prefetch_b();
@@ -811,6 +834,7 @@ static void add_gain(TCase *t)
     tcase_add_test(t, a_prefetch_that_somebody_joins_is_asked_again);
     tcase_add_test(t, a_prefetch_that_lands_in_the_turn_of_its_question_is_used);
     tcase_add_test(t, ttl_0_serves_one_client);
+    tcase_add_test(t, what_one_turn_uses_up_is_not_fetched_again);
     tcase_add_test(t, ttl_0_serves_all_who_wait_and_nobody_after);
     tcase_add_test(t, ttl_0_is_held_for_the_window);
     tcase_add_test(t, ttl_0_of_an_ordinary_question_is_not_held);

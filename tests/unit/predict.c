@@ -132,7 +132,7 @@ static void observe(struct stage *s, unsigned client, const char *name, bool ans
     struct predict_request r = {id, (const uint8_t *)name, strlen(name), answered};
 
     client_id(client, id);
-    predict_observe(s->p, &r, at);
+    predict_observe(s->p, &r, 1, at);
 }
 
 static void land(struct stage *s, const char *name, bool ok, uint64_t at)
@@ -1039,6 +1039,27 @@ START_TEST(a_request_brings_32_followers_at_most)
 }
 END_TEST
 
+START_TEST(what_is_asked_in_the_same_turn_is_not_fetched)
+{
+    uint8_t id[PREDICT_CLIENT_LEN];
+    struct predict_request turn[] = {
+        {id, (const uint8_t *)"a", 1, false},
+        {id, (const uint8_t *)"c", 1, false},
+    };
+    struct predict_conf c = voting();
+    struct stage s;
+
+    client_id(1, id);
+    stage_open(&s, &c);
+    visit(&s, 1, "ac", 0);
+    predict_observe(s.p, turn, 2, 10 * SECOND);
+    ck_assert_str_eq(s.sent, "");
+    predict_observe(s.p, turn, 1, 20 * SECOND);
+    ck_assert_str_eq(s.sent, "c");
+    stage_close(&s);
+}
+END_TEST
+
 START_TEST(the_strongest_followers_come_first)
 {
     struct predict_conf c = plain();
@@ -1622,12 +1643,12 @@ START_TEST(keys_that_are_empty_or_too_long_are_left_alone)
     struct stage s;
 
     stage_start(&s);
-    predict_observe(s.p, &r, 0);
+    predict_observe(s.p, &r, 1, 0);
     r.key_len = sizeof key;
-    predict_observe(s.p, &r, 0);
+    predict_observe(s.p, &r, 1, 0);
     ck_assert_uint_eq(counts(&s).requests, 0);
     r.key_len = PREDICT_KEY_MAX;
-    predict_observe(s.p, &r, 0);
+    predict_observe(s.p, &r, 1, 0);
     ck_assert_uint_eq(counts(&s).requests, 1);
     predict_landed(s.p, key, 0, true, 1);
     predict_landed(s.p, key, sizeof key, true, 1);
@@ -1775,7 +1796,7 @@ static void worst_request(
     } else if (ttl_ms == 0) {
         w->cache_until_ms[name] = 0;
     }
-    predict_observe(p, &r, now_ms);
+    predict_observe(p, &r, 1, now_ms);
     if (!r.answered)
         predict_landed(p, &name, 1, true, now_ms);
     for (size_t i = 0; i < w->n_landing; i++)
@@ -3316,7 +3337,7 @@ static void replay_line(struct replay *r, const char *line)
     request.answered = replay_caches(r, q, first, now_ms);
     while (predict_due_ms(r->p) <= now_ms)
         predict_tick(r->p, now_ms);
-    predict_observe(r->p, &request, now_ms);
+    predict_observe(r->p, &request, 1, now_ms);
     predict_landed(r->p, request.key, request.key_len, true, now_ms);
     for (size_t i = 0; i < r->n_landing; i++)
         predict_landed(r->p, (const uint8_t *)r->landing[i], strlen(r->landing[i]), true, now_ms);
@@ -3470,6 +3491,7 @@ static TCase *budget_and_bounds_of_prefetching_case(void)
 
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, a_request_brings_32_followers_at_most);
+    tcase_add_test(tc, what_is_asked_in_the_same_turn_is_not_fetched);
     tcase_add_test(tc, the_strongest_followers_come_first);
     tcase_add_test(tc, waste_is_bounded_by_a_bucket_of_256_tokens);
     tcase_add_test(tc, a_prefetch_in_time_gives_its_token_back);

@@ -432,7 +432,7 @@ static uint8_t *learn(const struct predict_conf *conf, size_t *len)
         r.key_len = wire_key_write(&q, 0, key);
         while (predict_due_ms(p) <= at_ms)
             predict_tick(p, at_ms);
-        predict_observe(p, &r, at_ms);
+        predict_observe(p, &r, 1, at_ms);
         predict_landed(p, key, r.key_len, true, at_ms);
     }
     predict_tick(p, 60 * SECOND);
