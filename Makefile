@@ -25,7 +25,7 @@ WIRE = wire wire_name wire_answer wire_writer
 PREDICT = predict predict_graph predict_sequence predict_burst predict_file
 POISON = poison poison_text
 PURE = addr quantity rrtype rng $(WIRE) rebind cookie cache $(PREDICT) $(POISON) special conf prediction server flight query core
-NET  = net/clock net/turn net/sockaddr net/udp net/tcp net/exchange_udp net/exchange_tcp \
+NET  = net/clock net/loop net/signals net/turn net/sockaddr net/udp net/tcp net/exchange_udp net/exchange_tcp \
        net/exchange net/resolvconf
 OPS  = ops/log ops/querylog ops/trouble ops/stats ops/dump ops/privilege ops/savefile
 DNSD = dnsd $(PURE) $(NET) $(OPS)
@@ -33,7 +33,7 @@ LIBS = -lev -lsodium -lzscanner -lsystemd
 
 # Unit tests: each program, and the modules that it links. The list measures the coupling.
 UNIT = addr quantity rrtype rng wire rebind cookie cache predict poison special conf server resolvconf savefile log querylog trouble stats dump privilege tree ttls \
-       logline trace rehearsal stub report turn udp tcp exchange
+       logline trace rehearsal stub report loop turn udp tcp exchange
 UNIT_addr       = addr
 UNIT_quantity   = quantity
 UNIT_rrtype     = rrtype quantity
@@ -64,6 +64,8 @@ UNIT_report     = tools/report
 UNIT_logline    = $(LOGLINE) addr
 UNIT_trace      = $(TRACE)
 UNIT_rehearsal  = tools/grid tools/plot tools/findings $(REHEARSAL) conf rebind prediction
+UNIT_loop       = net/loop
+LINK_loop       = -Wl,--wrap=malloc
 UNIT_turn       = net/turn net/clock
 UNIT_udp        = net/udp net/turn net/sockaddr addr ops/log tests/unit/fakedesk
 UNIT_tcp        = net/tcp net/turn net/sockaddr addr $(WIRE) ops/log tests/unit/fakedesk

@@ -3,7 +3,9 @@
 #include "conf.h"
 #include "core.h"
 #include "net/exchange.h"
+#include "net/loop.h"
 #include "net/resolvconf.h"
+#include "net/signals.h"
 #include "net/sockaddr.h"
 #include "net/tcp.h"
 #include "net/turn.h"
@@ -29,6 +31,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 enum exit_code { EXIT_OK = 0, EXIT_CONF = 1, EXIT_NET = 2, EXIT_FILE = 3, EXIT_MEMORY = 4 };
 
@@ -65,8 +68,8 @@ struct dnsd {
     size_t n_udp;
     struct tcp *tcp;
     struct resolvconf_watch *watch;
-    ev_signal on_hup, on_usr1, on_term, on_int;
-    ev_child on_dumped; /* active while a dump is being written */
+    struct signals *signals;
+    pid_t dumper; /* writes a dump; 0: none is being written */
     char dump_path[CONF_PATH_MAX];
     uint64_t stop_ms; /* when the end may wait no longer; 0: not ending */
 };
@@ -83,8 +86,10 @@ struct origin {
 static void complain(const struct origin *o, size_t line, const char *what, const char *why)
 {
     char where[CONF_PATH_MAX + 32] = "";
-    if (o->file != NULL)
+    if (o->file != NULL && line > 0)
         snprintf(where, sizeof where, "%s:%zu: ", o->file, line);
+    else if (o->file != NULL)
+        snprintf(where, sizeof where, "%s: ", o->file);
     const char *colon = what[0] != '\0' ? ": " : "";
     if (o->d->running)
         log_error("%s%s%s%s", where, what, colon, why);
@@ -113,12 +118,20 @@ static void on_resolvconf_mistake(void *ctx, size_t line, const char *word, cons
     log_warning("resolv.conf:%zu: %s: %s", line, word, why);
 }
 
-/* Reads a file whole; a mistake is reported. */
-static int read_file(const struct dnsd *d, const char *path, uint8_t **text, size_t *len)
+static void complain_of_memory(const struct dnsd *d)
+{
+    struct origin o = {.d = d};
+    complain(&o, 0, "", "memory is out");
+}
+
+/* Reads a file whole; a mistake is reported, and *code says how to exit. */
+static int read_file(
+    const struct dnsd *d, const char *path, uint8_t **text, size_t *len, enum exit_code *code)
 {
     struct origin o = {.d = d};
     if (savefile_read(path, FILE_MAX, text, len) == 0)
         return 0;
+    *code = errno == ENOMEM ? EXIT_MEMORY : EXIT_FILE;
     complain(&o, 0, path, strerror(errno));
     return -1;
 }
@@ -132,16 +145,16 @@ static struct conf_set *read_conf(const struct dnsd *d, enum exit_code *code)
     size_t len;
     struct conf_set *s = conf_create();
     *code = EXIT_MEMORY;
-    if (s == NULL)
+    if (s == NULL) {
+        complain_of_memory(d);
         return NULL;
+    }
     *code = EXIT_CONF;
     int bad = conf_read_args(s, d->argc, d->argv, on_conf_mistake, &o);
     const char *path = conf_values(s)->config;
     if (path[0] != '\0') {
-        if (read_file(d, path, &text, &len) < 0) {
-            *code = EXIT_FILE;
+        if (read_file(d, path, &text, &len, code) < 0)
             goto err;
-        }
         o.file = path;
         bad |= conf_read_text(s, (const char *)text, len, on_conf_mistake, &o);
         o.file = NULL;
@@ -166,8 +179,7 @@ static int read_poison(
     *out = NULL;
     if (c->poison[0] == '\0')
         return 0;
-    *code = EXIT_FILE;
-    if (read_file(d, c->poison, &text, &len) < 0)
+    if (read_file(d, c->poison, &text, &len, code) < 0)
         return -1;
     *out = poison_load((const char *)text, len, d->seed, on_poison_mistake, &o);
     *code = o.memory_out ? EXIT_MEMORY : EXIT_CONF;
@@ -341,20 +353,26 @@ static void warn_of_unwritable(const char *path)
         log_warning("%s: cannot be written: %s", path, strerror(errno));
 }
 
-static void dumped(struct ev_loop *loop, ev_child *w, int events)
+static void tell_dumped(const struct dnsd *d, int status)
 {
-    const struct dnsd *d = w->data;
-    (void)events;
-    ev_child_stop(loop, w);
-    if (WIFEXITED(w->rstatus) && WEXITSTATUS(w->rstatus) == 0)
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         log_info(
             "what prediction has learned was dumped to %s and %s.tsv", d->dump_path, d->dump_path);
-    else if (WIFEXITED(w->rstatus))
+    else if (WIFEXITED(status))
         log_error("%s: what prediction has learned was not dumped: %s", d->dump_path,
-            strerror(WEXITSTATUS(w->rstatus)));
+            strerror(WEXITSTATUS(status)));
     else
         log_error(
             "%s: what prediction has learned was not dumped: the writer was killed", d->dump_path);
+}
+
+static void await_dumper(struct dnsd *d)
+{
+    int status;
+    if (d->dumper == 0 || waitpid(d->dumper, &status, WNOHANG) != d->dumper)
+        return;
+    d->dumper = 0;
+    tell_dumped(d, status);
 }
 
 /* The disk may take its time, so a process of its own writes. */
@@ -363,7 +381,7 @@ static void dump_predictions(struct dnsd *d)
     const char *path = d->conf->predict_dump;
     if (path[0] == '\0' || core_predict(d->core) == NULL)
         return;
-    if (ev_is_active(&d->on_dumped)) {
+    if (d->dumper != 0) {
         log_warning("%s: not written: the dump before is still under way", path);
         return;
     }
@@ -373,9 +391,7 @@ static void dump_predictions(struct dnsd *d)
         return;
     }
     snprintf(d->dump_path, sizeof d->dump_path, "%s", path); /* a reload may change it */
-    ev_child_init(&d->on_dumped, dumped, pid, 0);
-    d->on_dumped.data = d;
-    ev_child_start(d->loop, &d->on_dumped);
+    d->dumper = pid;
 }
 
 /* ---- what the core tells --------------------------------------------------------------------- */
@@ -516,6 +532,7 @@ static const struct addr *listener_in_the_way(const struct dnsd *d, const struct
     return NULL;
 }
 
+/* 0, or -1 after telling why, with errno. */
 static int listen_at(struct dnsd *d, struct addr at)
 {
     char text[ADDR_TEXT_MAX], own_text[ADDR_TEXT_MAX];
@@ -526,6 +543,7 @@ static int listen_at(struct dnsd *d, struct addr at)
         log_error("cannot listen on %s: dnsd itself listens on %s already; one of the two is "
                   "enough",
             text, own_text);
+        errno = EADDRINUSE;
         return -1;
     }
     struct udp *u = udp_open(d->loop, d->turn, &at, core_desk(d->core));
@@ -539,7 +557,7 @@ static int listen_at(struct dnsd *d, struct addr at)
     return 0;
 }
 
-static int start_listeners(struct dnsd *d)
+static enum exit_code start_listeners(struct dnsd *d)
 {
     const struct conf *c = d->conf;
     size_t connections = raise_descriptors();
@@ -550,8 +568,10 @@ static int start_listeners(struct dnsd *d)
         .per_client_max = connections / TCP_CLIENT_SHARE + 1,
     };
     d->tcp = tcp_create(d->loop, d->turn, &conf, core_desk(d->core));
-    if (d->tcp == NULL)
-        return -1;
+    if (d->tcp == NULL) {
+        complain_of_memory(d);
+        return EXIT_MEMORY;
+    }
     for (size_t i = 0; i < c->n_listen; i++) {
         struct addr at = c->listen[i];
         if (at.port == 0)
@@ -561,9 +581,9 @@ static int start_listeners(struct dnsd *d)
             continue;
         }
         if (listen_at(d, at) < 0)
-            return -1;
+            return errno == ENOMEM ? EXIT_MEMORY : EXIT_NET;
     }
-    return 0;
+    return EXIT_OK;
 }
 
 /* ---- signals --------------------------------------------------------------------------------- */
@@ -619,11 +639,8 @@ static void adopt(struct dnsd *d, struct conf_set *s, struct poison *p)
 }
 
 /* All is read before anything is swapped; a mistake keeps everything as it was. */
-static void reload(struct ev_loop *loop, ev_signal *w, int events)
+static void reload(struct dnsd *d)
 {
-    (void)loop;
-    (void)events;
-    struct dnsd *d = w->data;
     enum exit_code code;
     struct poison *p;
     sd_notify(0, "RELOADING=1");
@@ -641,11 +658,8 @@ static void reload(struct ev_loop *loop, ev_signal *w, int events)
     sd_notify(0, "READY=1");
 }
 
-static void log_stats(struct ev_loop *loop, ev_signal *w, int events)
+static void log_stats(struct dnsd *d)
 {
-    (void)loop;
-    (void)events;
-    struct dnsd *d = w->data;
     struct stats_sources sources = stats_sources(d);
     stats_log(&sources, turn_now_ms(d->turn));
     dump_predictions(d);
@@ -673,11 +687,8 @@ static void stop_when_done(void *ctx, uint64_t now_ms)
         ev_break(d->loop, EVBREAK_ALL);
 }
 
-static void stop(struct ev_loop *loop, ev_signal *w, int events)
+static void stop(struct dnsd *d)
 {
-    (void)loop;
-    (void)events;
-    struct dnsd *d = w->data;
     if (d->stop_ms != 0) {
         d->stop_ms = turn_now_ms(d->turn); /* asked twice: at once */
         return;
@@ -690,24 +701,37 @@ static void stop(struct ev_loop *loop, ev_signal *w, int events)
     tcp_stop(d->tcp);
 }
 
-static void watch_signal(
-    struct dnsd *d, ev_signal *w, int number, void (*call)(struct ev_loop *, ev_signal *, int))
+static void on_signal(void *ctx, int number)
 {
-    ev_signal_init(w, call, number);
-    w->data = d;
-    ev_signal_start(d->loop, w);
+    struct dnsd *d = ctx;
+    switch (number) {
+    case SIGHUP:
+        reload(d);
+        break;
+    case SIGUSR1:
+        log_stats(d);
+        break;
+    case SIGCHLD:
+        await_dumper(d);
+        break;
+    default:
+        stop(d);
+    }
 }
 
-static void watch_signals(struct dnsd *d)
+static int watch_signals(struct dnsd *d)
 {
+    static const int numbers[] = {SIGHUP, SIGUSR1, SIGCHLD, SIGTERM, SIGINT, 0};
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
-    watch_signal(d, &d->on_hup, SIGHUP, reload);
-    watch_signal(d, &d->on_usr1, SIGUSR1, log_stats);
-    watch_signal(d, &d->on_term, SIGTERM, stop);
-    watch_signal(d, &d->on_int, SIGINT, stop);
+    d->signals = signals_open(d->loop, d->turn, numbers, on_signal, d);
+    if (d->signals == NULL) {
+        log_error("cannot watch signals: %s", strerror(errno));
+        return -1;
+    }
     turn_add_due(d->turn, stop_due, stop_late, d);
     turn_add_end(d->turn, stop_when_done, d);
+    return 0;
 }
 
 /* ---- start and end --------------------------------------------------------------------------- */
@@ -732,22 +756,37 @@ static void print_help(void)
     printf("\nThe manual is dnsd(8); try: dnsd -port 5353 -predict-window 2\n");
 }
 
+/* libev would tell stderr itself, and then abort. There is nothing that it could go on with: no
+ * descriptor to wake it up, or to wait at. */
+static void loop_failed(const char *what)
+{
+    int error = errno;
+    log_error("%s: %s", what, strerror(error));
+    _exit(error == ENOMEM ? EXIT_MEMORY : EXIT_NET);
+}
+
+static int start_loop(struct dnsd *d)
+{
+    ev_set_allocator(loop_memory);
+    ev_set_syserr_cb(loop_failed);
+    d->loop = ev_loop_new(EVFLAG_AUTO);
+    d->turn = d->loop != NULL ? turn_create(d->loop) : NULL;
+    return d->turn != NULL ? 0 : -1;
+}
+
 static enum exit_code start(struct dnsd *d)
 {
+    enum exit_code code;
     randombytes_buf(d->seed, sizeof d->seed);
     d->rng = rng_create(d->seed);
     randombytes_buf(d->seed, sizeof d->seed); /* the hashes have another one */
     d->querylog_due_ms = UINT64_MAX;
-    d->loop = ev_default_loop(EVFLAG_AUTO);
-    d->turn = d->loop != NULL ? turn_create(d->loop) : NULL;
-    if (d->rng == NULL || d->turn == NULL)
-        return EXIT_MEMORY;
-    if (start_core(d) < 0) {
-        log_error("memory is out");
+    if (d->rng == NULL || start_loop(d) < 0 || start_core(d) < 0) {
+        complain_of_memory(d);
         return EXIT_MEMORY;
     }
-    if (start_listeners(d) < 0)
-        return EXIT_NET;
+    if ((code = start_listeners(d)) != EXIT_OK)
+        return code;
     for (size_t i = 0; i < d->conf->n_servers; i++) {
         if (is_self(d, &d->conf->servers[i])) {
             log_error("-forward names dnsd itself");
@@ -756,14 +795,15 @@ static enum exit_code start(struct dnsd *d)
     }
     watch_resolvconf(d); /* first, so that no change is lost */
     find_servers(d);
-    watch_signals(d);
+    if (watch_signals(d) < 0)
+        return errno == ENOMEM ? EXIT_MEMORY : EXIT_NET;
     if (privilege_drop(d->conf->user) < 0)
         return EXIT_CONF;
     warn_of_unwritable(d->conf->predict_file);
     warn_of_unwritable(d->conf->predict_dump);
     /* As the user who opens it anew after each rotation. */
     if (d->conf->query_log[0] != '\0' && (d->querylog = querylog_open(d->conf->query_log)) == NULL)
-        return EXIT_FILE;
+        return errno == ENOMEM ? EXIT_MEMORY : EXIT_FILE;
     return EXIT_OK;
 }
 
@@ -772,6 +812,7 @@ static void end(struct dnsd *d)
     if (d->core != NULL)
         flights_end(core_flights(d->core), turn_now_ms(d->turn));
     resolvconf_unwatch(d->watch);
+    signals_close(d->signals);
     tcp_free(d->tcp);
     for (size_t i = 0; i < d->n_udp; i++)
         udp_close(d->udp[i]);
@@ -850,8 +891,10 @@ int main(int argc, char **argv)
     enum exit_code code = EXIT_OK;
     d.argc = argc;
     d.argv = (const char *const *)argv;
-    if (sodium_init() < 0)
+    if (sodium_init() < 0) {
+        fprintf(stderr, "dnsd: libsodium cannot start: %s\n", strerror(errno));
         return EXIT_MEMORY;
+    }
     randombytes_buf(d.seed, sizeof d.seed);
     d.conf_set = read_conf(&d, &code);
     if (d.conf_set == NULL)

@@ -546,6 +546,11 @@ static void on_ready(struct ev_loop *loop, ev_io *w, int revents)
 {
     (void)loop;
     struct connection *c = w->data;
+    if (revents & EV_ERROR) { /* the kernel refuses to watch it, and libev has stopped it */
+        (void)was_refused(c, ENOMEM);
+        connection_end(c, UPSTREAM_NOT_SENT);
+        return;
+    }
     if (handle(c, revents) < 0)
         connection_end(c, UPSTREAM_REFUSED);
 }

@@ -488,6 +488,10 @@ static void on_ready(struct ev_loop *loop, ev_io *w, int revents)
 {
     (void)loop;
     struct udp_socket *s = w->data;
+    if (s->state == OPEN && revents & EV_ERROR) { /* libev has stopped it: no reply can be heard */
+        warn_unsent(s, ENOMEM);
+        finish_from(s, 0, UPSTREAM_NOT_SENT);
+    }
     if (s->state == OPEN && revents & EV_WRITE)
         send_asks(s);
     if (s->state == OPEN && revents & EV_READ)

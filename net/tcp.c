@@ -23,7 +23,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -585,7 +584,8 @@ static void on_event(struct ev_loop *loop, struct ev_io *w, int events)
 {
     (void)loop;
     struct conn *c = w->data;
-    if (events & EV_WRITE && out_flush(c) != 0) {
+    /* The kernel refuses to watch it: nothing would ever be heard of it again. */
+    if (events & EV_ERROR || (events & EV_WRITE && out_flush(c) != 0)) {
         conn_end(c);
         return;
     }
@@ -799,8 +799,11 @@ refused:
 static void on_acceptable(struct ev_loop *loop, struct ev_io *w, int events)
 {
     (void)loop;
-    (void)events;
     struct listener *l = w->data;
+    if (events & EV_ERROR) { /* the kernel refuses to watch it, and libev has stopped it */
+        accept_pause(l->set, ENOMEM);
+        return;
+    }
     for (int i = 0; i < ACCEPTS_MAX; i++) {
         struct sockaddr_storage ss;
         socklen_t len = sizeof ss;
@@ -820,10 +823,7 @@ struct tcp *tcp_create(
     struct tcp *t = calloc(1, sizeof *t);
     if (t == NULL)
         return NULL;
-    if (getrandom(t->peers_key, sizeof t->peers_key, 0) != (ssize_t)sizeof t->peers_key) {
-        free(t);
-        return NULL;
-    }
+    randombytes_buf(t->peers_key, sizeof t->peers_key);
     t->loop = loop;
     t->turn = turn;
     t->conf = *conf;
@@ -860,6 +860,7 @@ static int open_listener(const struct addr *at, struct addr *bound)
     log_error("cannot listen on %s (TCP): %s%s", text, strerror(error), sockaddr_advice(error));
     if (fd >= 0)
         close(fd);
+    errno = error;
     return -1;
 }
 

@@ -26,8 +26,8 @@ struct tcp_conf {
 struct tcp *tcp_create(
     struct ev_loop *loop, struct turn *turn, const struct tcp_conf *conf, struct query_desk *desk);
 
-/* Binds, listens and accepts at one more address. 0, or -1 after logging why. *bound, if not NULL,
- * takes where (with the port the kernel chose for port 0). */
+/* Binds, listens and accepts at one more address. 0, or -1 after logging why, with errno. *bound,
+ * if not NULL, takes where (with the port the kernel chose for port 0). */
 int tcp_listen(struct tcp *t, const struct addr *listen, struct addr *bound);
 
 /* Accepts no more and reads no more; what waits will still be answered, then connections close. */

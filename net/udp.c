@@ -25,6 +25,8 @@
 #define IN_STRIDE  (IN_MAX + 64)
 #define OUT_STRIDE 1280 /* WIRE_UDP_MAX, and whole lines of the cache */
 
+#define AGAIN_MS 1000 /* until another try to watch the socket */
+
 #define RECEIVE_BUFFER (4 << 20) /* bytes that the kernel holds for us while we are busy */
 
 /* Room for the address asked, in either family. */
@@ -64,8 +66,9 @@ struct udp {
     struct addr bound;
     bool wildcard;
     bool stopped;
+    uint64_t again_ms; /* when to watch the socket again; UINT64_MAX while it is watched */
     struct udp_counts counts;
-    struct log_limit unsent_limit;
+    struct log_limit unsent_limit, unwatched_limit;
     struct in_batch in;
     struct out_batch direct; /* replies to the batch that is being read */
     struct out_batch later;  /* replies by client_ops, until the end of the turn */
@@ -165,15 +168,37 @@ static bool is_blocked(const struct udp *u)
     return ev_is_active(&u->writable);
 }
 
+/* libev has stopped all watchers of a socket that the kernel refuses to watch: memory is out, or
+ * one user watches too many. */
+static void watch_later(struct udp *u)
+{
+    char text[ADDR_TEXT_MAX];
+    u->again_ms = turn_now_ms(u->turn) + AGAIN_MS;
+    addr_format(&u->bound, text);
+    log_warning_limited(&u->unwatched_limit, turn_now_ms(u->turn),
+        "%s (UDP) cannot be watched for questions; the next try is in %d ms", text, AGAIN_MS);
+}
+
+/* Sends what is left, then reads on. */
+static void go_on(struct udp *u)
+{
+    if (!send_batch(u, &u->direct) || !send_batch(u, &u->later)) {
+        block(u);
+        return;
+    }
+    ev_io_stop(u->loop, &u->writable);
+    if (!u->stopped)
+        ev_io_start(u->loop, &u->readable);
+}
+
 static void on_writable(struct ev_loop *loop, struct ev_io *w, int events)
 {
-    (void)events;
     struct udp *u = w->data;
-    if (!send_batch(u, &u->direct) || !send_batch(u, &u->later))
-        return;
-    ev_io_stop(loop, &u->writable);
-    if (!u->stopped)
-        ev_io_start(loop, &u->readable);
+    (void)loop;
+    if (events & EV_ERROR)
+        watch_later(u);
+    else
+        go_on(u);
 }
 
 static void send_later(struct udp *u)
@@ -194,7 +219,17 @@ static void end_of_turn(void *ctx, uint64_t now_ms)
 static uint64_t next_due(void *ctx)
 {
     const struct udp *u = ctx;
-    return u->later.n > 0 && !is_blocked(u) ? 0 : UINT64_MAX;
+    return u->later.n > 0 && !is_blocked(u) ? 0 : u->again_ms;
+}
+
+static void tick(void *ctx, uint64_t now_ms)
+{
+    struct udp *u = ctx;
+    end_of_turn(u, now_ms);
+    if (u->again_ms > now_ms)
+        return;
+    u->again_ms = UINT64_MAX;
+    go_on(u);
 }
 
 /* The peer's and our address are in place; the bytes are written. */
@@ -301,9 +336,10 @@ static void reset(struct udp *u, size_t n)
 static void on_readable(struct ev_loop *loop, struct ev_io *w, int events)
 {
     (void)loop;
-    (void)events;
     struct udp *u = w->data;
     uint64_t now_ms = turn_now_ms(u->turn);
+    if (events & EV_ERROR)
+        watch_later(u);
     for (int batch = 0; batch < BATCHES_MAX && !is_blocked(u); batch++) {
         int n = recvmmsg(u->fd, u->in.msg, BATCH, MSG_DONTWAIT, NULL);
         if (n <= 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
@@ -374,6 +410,7 @@ static int open_socket(const struct addr *listen, struct addr *bound)
     log_error("cannot listen on %s (UDP): %s%s", text, strerror(error), sockaddr_advice(error));
     if (fd >= 0)
         close(fd);
+    errno = error;
     return -1;
 }
 
@@ -393,6 +430,7 @@ struct udp *udp_open(
     u->loop = loop;
     u->turn = turn;
     u->desk = desk;
+    u->again_ms = UINT64_MAX;
     u->wildcard = addr_is_unspecified(listen);
     prepare_batches(u);
     ev_io_init(&u->readable, on_readable, u->fd, EV_READ);
@@ -400,7 +438,7 @@ struct udp *udp_open(
     u->readable.data = u;
     u->writable.data = u;
     ev_io_start(loop, &u->readable);
-    turn_add_due(turn, next_due, end_of_turn, u);
+    turn_add_due(turn, next_due, tick, u);
     turn_add_end(turn, end_of_turn, u);
     return u;
 }

@@ -10,8 +10,8 @@
 
 struct udp;
 
-/* Binds and starts. NULL after logging why. Wildcard addresses reply from the address that was
- * asked (IP_PKTINFO, IPV6_RECVPKTINFO). */
+/* Binds and starts. NULL after logging why, with errno. Wildcard addresses reply from the address
+ * that was asked (IP_PKTINFO, IPV6_RECVPKTINFO). */
 struct udp *udp_open(
     struct ev_loop *loop, struct turn *turn, const struct addr *listen, struct query_desk *desk);
 

@@ -44,9 +44,11 @@ static int open_path(const char *path, int *fd, bool *regular, const char *so_wh
         *fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
             S_IRUSR | S_IWUSR);
     if (*fd < 0 || fstat(*fd, &st) != 0) {
-        log_error("query log %s: %s%s", path, strerror(errno), so_what);
+        int error = errno;
+        log_error("query log %s: %s%s", path, strerror(error), so_what);
         if (*fd >= 0)
             close(*fd);
+        errno = error;
         return -1;
     }
     *regular = S_ISREG(st.st_mode);

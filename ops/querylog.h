@@ -24,7 +24,7 @@
 
 struct querylog;
 
-/* Appends to path (mode 0600 where it is made), "-" is standard output. NULL after logging why. A
+/* Appends to path (mode 0600 where it is made), "-" is standard output. NULL after logging why, with errno. A
  * named pipe needs its reader first. */
 struct querylog *querylog_open(const char *path);
 

@@ -1,0 +1,18 @@
+/* loop.h: memory for libev, which ends the process with abort where it gets none.
+ * Knows libev's allocator; never what is watched. */
+#ifndef DNSD_NET_LOOP_H
+#define DNSD_NET_LOOP_H
+
+#include <stddef.h>
+
+/* Bytes of the reserve. It is not touched, and so costs nothing, until memory is out. libev's
+ * tables have a place of at most 48 bytes for each descriptor and double as they grow: this is
+ * enough for the 65,536 descriptors that dnsd takes at most. */
+#define LOOP_RESERVE ((size_t)8 << 20)
+
+/* For ev_set_allocator, before there is a loop: as realloc, where a size of 0 frees. Where memory
+ * is out it gives from the reserve; NULL only when that is used up too. There is one for the
+ * process, since libev hands no context to it. */
+void *loop_memory(void *ptr, long size);
+
+#endif
