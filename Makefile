@@ -127,7 +127,7 @@ REPLAY = flight query rebind cookie predict budget random hostile
 REPLAY_hostile = tests/system/forgery
 LINK_replay_query = $(foreach f,malloc calloc,-Wl,--wrap=$(f))
 # System: the real program, real sockets and other people's clients (tests/system/harness.c).
-SYSTEM = predict upstream clients load service config
+SYSTEM = predict upstream clients load service config faults
 # Scripts that look at the tree; each ends with a closing line like Check's.
 SCRIPTS = tests/layers tests/manual tests/sequence tests/rehearse
 
@@ -155,6 +155,14 @@ system/$(1): $(BUILD)/system/$(1) $(BUILD)/dnsd
 endef
 $(foreach t,$(SYSTEM),$(eval $(call SYSTEM_RULE,$(t))))
 
+# What makes calls of the C library fail: for dnsd, so it is built without sanitizers. Alone it is a
+# file that nobody asked for, but to its own test.
+$(BUILD)/faults/shim.so: tests/faults/shim.c tests/faults/shim.h
+	@mkdir -p $(@D)
+	@$(say)
+	$(Q)$(CC) $(CPPFLAGS) $(filter-out $(SAN),$(CFLAGS)) -fPIC -shared -o $@ $<
+$(BUILD)/system/faults: | $(BUILD)/faults/shim.so
+
 # The slow ones first.
 PROGRAMS = $(SYSTEM:%=$(BUILD)/system/%) $(REPLAY:%=$(BUILD)/replay/%) $(UNIT:%=$(BUILD)/unit/%)
 # All processors, unless the caller said otherwise.
@@ -179,6 +187,10 @@ check-san:
 	@$(MAKE) $(JOBS) BUILD=$(BUILD)/san SAN='$(SANITIZERS)' build-tests
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/san SCRIPTS= run-tests
 SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all
+
+# Every call of the C library that dnsd makes fails in turn, not just a sample of them.
+check-faults: build-tests
+	FAULTS=all BUILD='$(abspath $(BUILD))' $(BUILD)/system/faults
 
 # Unit and replay programs under valgrind; system tests put $$DNSD_WRAP before dnsd.
 check-valgrind:
@@ -310,6 +322,7 @@ help:
 	@echo 'make check           install what tests need, build and run all tests'
 	@echo 'make check-san       the same with address and undefined behaviour sanitizers'
 	@echo 'make check-valgrind  the same under valgrind'
+	@echo 'make check-faults    make each system call and allocation fail in turn'
 	@echo 'make unit/NAME       one test program; also replay/NAME, system/NAME'
 	@echo 'make fuzz            fuzz each target for FUZZ_SECONDS (now $(FUZZ_SECONDS))'
 	@echo 'make check-cost      instructions a question, against the recorded figures'
@@ -331,7 +344,7 @@ print-%:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all man clean build-tests run-tests check check-san check-valgrind lint format deps run \
+.PHONY: all man clean build-tests run-tests check check-san check-valgrind check-faults lint format deps run \
         demo install uninstall deb help FORCE
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)

@@ -108,6 +108,17 @@ char *text(const char *format, ...)
     return s;
 }
 
+size_t texts_mark(void)
+{
+    return n_texts;
+}
+
+void texts_forget(size_t mark)
+{
+    while (n_texts > mark)
+        free(texts[--n_texts]);
+}
+
 const char *path_of(const char *name)
 {
     return text("%s/%s", dir, name);
@@ -440,11 +451,9 @@ void dnsd_await_notice(struct dnsd *d, const char *what)
     ck_assert_msg(await_notice(d, what, &code), "dnsd ended:\n%s", shown(read_file(d->log)));
 }
 
-/* One try to start. False: the port was taken meanwhile. */
-static bool dnsd_try(struct dnsd *d, const char *options, bool as_user)
+static void launch(struct dnsd *d, const char *options, bool as_user)
 {
     char name[64];
-    int code = 0;
     char *where = text("-listen %s -port %u", d->address, d->port);
     if (strstr(options, "-listen") != NULL)
         where = text("%s", strstr(options, "-port") != NULL ? "" : text("-port %u", d->port));
@@ -455,6 +464,13 @@ static bool dnsd_try(struct dnsd *d, const char *options, bool as_user)
     d->pid = start(text("%s %s %s %s", wrapper(), program, where, options), out, as_user);
     unsetenv("NOTIFY_SOCKET");
     close(out);
+}
+
+/* One try to start. False: the port was taken meanwhile. */
+static bool dnsd_try(struct dnsd *d, const char *options, bool as_user)
+{
+    int code = 0;
+    launch(d, options, as_user);
     if (await_notice(d, "READY=1", &code))
         return true;
     close(d->notify);
@@ -499,6 +515,52 @@ struct dnsd *dnsd_start_as_root(const char *format, ...)
     struct dnsd *d = dnsd_create(options, false);
     setenv("ASAN_OPTIONS", SANITIZER, 1);
     return d;
+}
+
+struct dnsd *dnsd_launch(const char *format, ...)
+{
+    size_t at = 0;
+    va_list args;
+    va_start(args, format);
+    const char *options = vtext(format, args);
+    va_end(args);
+    while (at < n_dnsds && dnsds[at].pid != 0)
+        at++;
+    ck_assert_uint_lt(at, DNSDS_MAX);
+    n_dnsds = at < n_dnsds ? n_dnsds : at + 1;
+    struct dnsd *d = &dnsds[at];
+    d->address = own_address();
+    d->port = free_port(d->address);
+    d->log = path_of(text("dnsd-%zu.log", at));
+    d->seen = 0;
+    launch(d, options, true);
+    return d;
+}
+
+enum dnsd_state dnsd_watch(struct dnsd *d, uint64_t wait_ms, int *code)
+{
+    char notice[256];
+    uint64_t end_ms = now_ms() + wait_ms;
+    do {
+        if (next_notice(d, 2, notice)) {
+            if (strstr(notice, "READY=1") != NULL)
+                return DNSD_READY;
+        } else if (has_ended(d->pid, code)) {
+            d->pid = 0;
+            close(d->notify);
+            return DNSD_ENDED;
+        }
+    } while (now_ms() < end_ms);
+    return DNSD_SILENT;
+}
+
+uint64_t dnsd_cpu_ms(const struct dnsd *d)
+{
+    clockid_t clock;
+    struct timespec t;
+    ck_assert_int_eq(clock_getcpuclockid(d->pid, &clock), 0);
+    ck_assert_int_eq(clock_gettime(clock, &t), 0);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
 const char *dnsd_await(struct dnsd *d, const char *what)
@@ -620,18 +682,23 @@ struct nsd *nsd_start(const char *zone, const char *file)
 
 /* ---- fixtures -------------------------------------------------------------------------------- */
 
-static void setup(void)
+static void make_dir(void)
 {
-    snprintf(dir, sizeof dir, "%.4000s/%d", root, (int)getpid());
     ck_assert_int_eq(mkdir(dir, 0755), 0);
     setenv("TMPDIR", dir, 1); /* valgrind's files */
-    setenv("ASAN_OPTIONS", SANITIZER, 1);
-    setenv("UBSAN_OPTIONS", SANITIZER, 1);
     if (getuid() == 0)
         ck_assert_int_eq(chown(dir, user_id, group_id), 0);
 }
 
-static void teardown(void)
+static void setup(void)
+{
+    snprintf(dir, sizeof dir, "%.4000s/%d", root, (int)getpid());
+    make_dir();
+    setenv("ASAN_OPTIONS", SANITIZER, 1);
+    setenv("UBSAN_OPTIONS", SANITIZER, 1);
+}
+
+static void end_all(void)
 {
     for (size_t i = 0; i < n_dnsds; i++) {
         if (dnsds[i].pid == 0)
@@ -644,9 +711,47 @@ static void teardown(void)
         kill(pid, SIGKILL);
         waitpid(pid, NULL, 0);
     }
-    while (n_texts > 0)
-        free(texts[--n_texts]);
+}
+
+static void teardown(void)
+{
+    end_all();
+    texts_forget(0);
     remove_tree(dir);
+}
+
+/* In the new process. A failure ends it with another code, and Check has been told why. */
+static void work_aside(unsigned nth, void (*work)(unsigned nth))
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    size_t len = strlen(dir);
+    snprintf(dir + len, sizeof dir - len, "/%u", nth);
+    make_dir();
+    n_children = 0;
+    n_dnsds = 0;
+    work(nth);
+    end_all();
+    fflush(stdout);
+    _exit(0);
+}
+
+void harness_side_by_side(unsigned n, void (*work)(unsigned nth))
+{
+    pid_t pids[32];
+    int status, bad = 0;
+    ck_assert_uint_le(n, 32);
+    ck_assert_uint_eq(n_children, 0);
+    fflush(stdout);
+    for (unsigned i = 0; i < n; i++) {
+        pids[i] = fork();
+        ck_assert_int_ge(pids[i], 0);
+        if (pids[i] == 0)
+            work_aside(i, work);
+    }
+    for (unsigned i = 0; i < n; i++)
+        bad += waitpid(pids[i], &status, 0) != pids[i] || status != 0;
+    if (bad > 0)
+        _exit(1); /* Check shows the message of one of them */
 }
 
 TCase *harness_case(Suite *suite, const char *name)
@@ -695,6 +800,15 @@ static void place_program(void)
     group_id = nobody->pw_gid;
     snprintf(program, sizeof program, "%.4000s/dnsd", root);
     copy_file(built, program);
+}
+
+const char *place_file(const char *built)
+{
+    const char *build = getenv("BUILD");
+    const char *slash = strrchr(built, '/');
+    const char *to = path_of(slash != NULL ? slash + 1 : built);
+    copy_file(text("%s/%s", build != NULL ? build : "build", built), to);
+    return to;
 }
 
 static void make_root(void)

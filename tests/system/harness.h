@@ -41,6 +41,17 @@ __attribute__((format(printf, 2, 3))) const char *write_file(
 char *read_file(const char *path);
 size_t count_of(const char *haystack, const char *needle);
 
+/* What texts the test has by now, and to free those that came later. */
+size_t texts_mark(void);
+void texts_forget(size_t mark);
+/* A copy of a file of the build, in the test's directory, that dnsd may read. */
+const char *place_file(const char *built);
+
+/* Runs work(0) to work(n - 1) in processes of their own, at once, each with a directory of its own
+ * below that of the test. What fails in one fails the test. Every dnsd of theirs must end with code
+ * 0. */
+void harness_side_by_side(unsigned n, void (*work)(unsigned nth));
+
 /* ---- programs -------------------------------------------------------------------------------- */
 
 struct output {
@@ -87,6 +98,13 @@ __attribute__((format(printf, 1, 2))) struct dnsd *dnsd_start_as_root(const char
 const char *dnsd_await(struct dnsd *d, const char *what);
 /* Waits until the service manager was told this. */
 void dnsd_await_notice(struct dnsd *d, const char *what);
+/* Starts it and waits for nothing. One that has ended makes room for the next. */
+__attribute__((format(printf, 1, 2))) struct dnsd *dnsd_launch(const char *format, ...);
+enum dnsd_state { DNSD_SILENT, DNSD_READY, DNSD_ENDED };
+/* What comes first within this time; *code is how it has ended. */
+enum dnsd_state dnsd_watch(struct dnsd *d, uint64_t wait_ms, int *code);
+/* Processor time it has used. */
+uint64_t dnsd_cpu_ms(const struct dnsd *d);
 /* SIGHUP, and waits until it has been done. */
 void dnsd_reload(struct dnsd *d);
 /* SIGTERM; returns the exit code. */
