@@ -414,7 +414,7 @@ static bool servers_left(const struct flight *f)
 static size_t write_question(const struct flight *f, struct attempt *t, uint8_t msg[WIRE_QUERY_MAX])
 {
     const struct flight_world *world = &f->all->world;
-    uint8_t name[WIRE_NAME_MAX], random[WIRE_NAME_MAX], cookie[SERVER_COOKIE_MAX];
+    uint8_t name[WIRE_NAME_MAX], random[(WIRE_NAME_MAX + 7) / 8], cookie[SERVER_COOKIE_MAX];
     struct wire_ask ask = {0};
     unsigned flags;
     if (wire_key_read(f->key, f->key_len, &ask.question, &flags) < 0)
@@ -422,7 +422,7 @@ static size_t write_question(const struct flight *f, struct attempt *t, uint8_t 
     memcpy(name, ask.question.name, ask.question.name_len);
     t->mixed_case = !f->plain_case && server_keeps_case(world->servers, t->server, f->all->now_ms);
     if (t->mixed_case) {
-        rng_bytes(world->rng, random, ask.question.name_len);
+        rng_bytes(world->rng, random, (ask.question.name_len + 7) / 8);
         wire_name_randomise_case(name, ask.question.name_len, random);
     }
     ask.question.name = name;

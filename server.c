@@ -170,9 +170,13 @@ static int best_of(
     const struct servers *s, uint32_t tried, enum trouble trouble, bool explore, uint64_t now_ms)
 {
     int best = -1;
-    for (int i = 0; i < SLOTS; i++) {
+    size_t n_left = s->n_listed;
+    for (int i = 0; i < SLOTS && n_left > 0; i++) {
         const struct server *v = &s->slot[i];
-        if (!v->listed || (tried >> i & 1) != 0)
+        if (!v->listed)
+            continue;
+        n_left--;
+        if ((tried >> i & 1) != 0)
             continue;
         if (trouble != ANY_TROUBLE && v->alone_until_ms > now_ms)
             continue;

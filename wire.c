@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define OPCODE_SHIFT      11
+#define RECORD_FIXED      10 /* type, class, TTL and RDLENGTH */
 #define OPT_DO            0x8000
 #define OPTION_HEAD       4
 #define OPTION_COOKIE     10
@@ -21,15 +22,19 @@
 int wire_header_read(const uint8_t *msg, size_t len, struct wire_header *h)
 {
     struct wire_reader r = {.bytes = msg, .len = len};
+    const uint8_t *head = wire_read(&r, WIRE_HEADER_LEN);
     size_t records = 0;
 
-    h->id = wire_read_u16(&r);
-    h->flags = wire_read_u16(&r);
-    h->questions = wire_read_u16(&r);
+    *h = (struct wire_header){0};
+    if (!head)
+        return -1;
+    h->id = wire_get_u16(head);
+    h->flags = wire_get_u16(head + 2);
+    h->questions = wire_get_u16(head + 4);
     for (int i = 0; i < 3; i++)
-        records += h->records[i] = wire_read_u16(&r);
+        records += h->records[i] = wire_get_u16(head + 6 + 2 * i);
     size_t least = WIRE_HEADER_LEN + (size_t)h->questions * WIRE_QUESTION_MIN;
-    return r.failed || least + records * WIRE_RECORD_MIN > len ? -1 : 0;
+    return least + records * WIRE_RECORD_MIN > len ? -1 : 0;
 }
 
 void wire_header_write(const struct wire_header *h, uint8_t out[WIRE_HEADER_LEN])
@@ -47,15 +52,19 @@ int wire_record_read(const struct wire_source *s, size_t *at, struct wire_view *
     if (wire_name_skip(s, at) < 0)
         return -1;
     struct wire_reader r = {s->body, s->end - s->body_at, *at - s->body_at, false};
-    v->type = wire_read_u16(&r);
-    v->class = wire_read_u16(&r);
-    v->ttl_at = s->body_at + r.at;
-    v->ttl_s = wire_read_u32(&r);
-    v->rdata_len = wire_read_u16(&r);
-    v->rdata_at = s->body_at + r.at;
-    wire_read(&r, v->rdata_len);
-    *at = s->body_at + r.at;
-    return r.failed ? -1 : 0;
+    const uint8_t *fixed = wire_read(&r, RECORD_FIXED);
+    if (!fixed)
+        return -1;
+    v->type = wire_get_u16(fixed);
+    v->class = wire_get_u16(fixed + 2);
+    v->ttl_s = wire_get_u32(fixed + 4);
+    v->rdata_len = wire_get_u16(fixed + 8);
+    v->ttl_at = *at + 4;
+    v->rdata_at = *at + RECORD_FIXED;
+    if (!wire_read(&r, v->rdata_len))
+        return -1;
+    *at = v->rdata_at + v->rdata_len;
+    return 0;
 }
 
 int wire_cursor_start(struct wire_cursor *c, const uint8_t *msg, size_t len)

@@ -129,7 +129,8 @@ unsigned wire_name_labels(const uint8_t *name, size_t len);
  * the length without the NUL. */
 size_t wire_name_text(const uint8_t *name, size_t len, char out[WIRE_NAME_TEXT_MAX]);
 
-/* Gives each letter of the name a case chosen by a bit of random (len bytes): "0x20". */
+/* Gives each letter of the name a case chosen by a bit of random (one for each byte of the name,
+ * lowest first; small where it is set): "0x20". */
 void wire_name_randomise_case(uint8_t *name, size_t len, const uint8_t *random);
 
 /* ---- questions ------------------------------------------------------------------------------- */

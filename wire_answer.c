@@ -522,8 +522,10 @@ static enum wire_answer_kind pack_records(
 
 static void pack_start(struct pack *p, const uint8_t *reply, size_t len)
 {
+    size_t pointable = len < WIRE_POINTABLE ? len : WIRE_POINTABLE;
+
     p->src = wire_source_of(reply, len);
-    memset(p->trail.starts, 0, sizeof p->trail.starts);
+    memset(p->trail.starts, 0, (pointable + 63) / 64 * sizeof p->trail.starts[0]);
     p->trail.astray = false;
     p->trail.work_left = len * WORK_PER_BYTE + WORK_LEAST;
     memset(p->kept, 0, sizeof p->kept);

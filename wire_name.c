@@ -134,8 +134,9 @@ void wire_name_randomise_case(uint8_t *name, size_t len, const uint8_t *random)
 {
     for (size_t i = 0; i < len; i++) {
         uint8_t small = lower(name[i]);
+        bool keep_small = random[i / 8] >> i % 8 & 1;
         if ((uint8_t)(small - 'a') < 26)
-            name[i] = random[i] & 1 ? small : small & (uint8_t)~CASE_BIT;
+            name[i] = keep_small ? small : small & (uint8_t)~CASE_BIT;
     }
 }
 
