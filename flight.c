@@ -213,14 +213,17 @@ static unsigned hash_of(const struct flights *all, const uint8_t *key, size_t le
     return value;
 }
 
-static struct flight *find(const struct flights *all, const uint8_t *key, size_t len)
+static struct flight *find_hashed(
+    const struct flights *all, const uint8_t *key, size_t len, unsigned hash)
 {
     struct flight *f = NULL;
-    if (all->n == 0)
-        return NULL;
-    unsigned hash = hash_of(all, key, len);
     HASH_FIND_BYHASHVALUE(hh, all->table, key, len, hash, f);
     return f;
+}
+
+static struct flight *find(const struct flights *all, const uint8_t *key, size_t len)
+{
+    return all->n == 0 ? NULL : find_hashed(all, key, len, hash_of(all, key, len));
 }
 
 bool flight_under_way(const struct flights *all, const uint8_t *key, size_t key_len)
@@ -728,38 +731,35 @@ static bool on_event(void *ctx, enum upstream_event event, const uint8_t *msg, s
 /* ---- joining --------------------------------------------------------------------------------- */
 
 static struct flight *start(
-    struct flights *all, const uint8_t *key, size_t key_len, bool speculative)
+    struct flights *all, const uint8_t *key, size_t key_len, unsigned hash, bool speculative)
 {
     if (all->n >= all->conf.flights_max || servers_count(all->world.servers) == 0)
         return NULL;
-    struct flight *f = calloc(1, sizeof *f + key_len);
+    struct flight *f = malloc(sizeof *f + key_len);
     if (f == NULL)
         return NULL;
-    f->all = all;
-    f->waiters_end = &f->waiters;
-    f->give_up_ms = all->now_ms + FLIGHT_LIFE_MS;
-    f->retry_ms = FLIGHT_NEVER_MS;
-    f->stale_ms = FLIGHT_NEVER_MS;
-    f->speculative = speculative;
-    f->key_len = key_len;
+    *f = (struct flight){.all = all,
+        .waiters_end = &f->waiters,
+        .give_up_ms = all->now_ms + FLIGHT_LIFE_MS,
+        .retry_ms = FLIGHT_NEVER_MS,
+        .stale_ms = FLIGHT_NEVER_MS,
+        .speculative = speculative,
+        .key_len = key_len};
     memcpy(f->key, key, key_len);
-    unsigned hash = hash_of(all, key, key_len);
-    HASH_ADD_KEYPTR_BYHASHVALUE(hh, all->table, f->key, f->key_len, hash, f);
-    if (f->hh.tbl == NULL) { /* memory is out: uthash took it back */
-        free(f);
-        return NULL;
-    }
-    heap_add(all, f);
-    all->counts.speculative += speculative;
     send_udp(f);
     if (speculative && !anything_under_way(f)) { /* no server that is in no trouble */
-        flight_remove(f);
         flight_free(f);
         return NULL;
     }
     if (!anything_under_way(f)) /* memory is out: tried again in a moment */
         f->retry_ms = all->now_ms + AGAIN_MS;
-    heap_settle(all, f);
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, all->table, f->key, f->key_len, hash, f);
+    if (f->hh.tbl == NULL) { /* memory is out: uthash took it back */
+        flight_free(f);
+        return NULL;
+    }
+    heap_add(all, f);
+    all->counts.speculative += speculative;
     return f;
 }
 
@@ -774,13 +774,14 @@ static void become_wanted(struct flight *f)
         f->retry_ms = all->now_ms;
 }
 
-enum flight_join_verdict flight_join(
-    struct flights *all, const uint8_t *key, size_t key_len, struct flight_waiter *w)
+enum flight_join_verdict flight_join(struct flights *all, const uint8_t *key, size_t key_len,
+    bool has_stale, struct flight_waiter *w)
 {
-    struct flight *f = find(all, key, key_len);
+    unsigned hash = hash_of(all, key, key_len);
+    struct flight *f = find_hashed(all, key, key_len, hash);
     bool joined = f != NULL;
     if (!joined) {
-        f = start(all, key, key_len, false);
+        f = start(all, key, key_len, hash, false);
         all->counts.started += f != NULL;
     } else {
         all->counts.joined++;
@@ -791,8 +792,7 @@ enum flight_join_verdict flight_join(
         all->counts.shed++;
         return FLIGHT_SHED;
     }
-    struct cache_view v;
-    if (f->stale_ms == FLIGHT_NEVER_MS && find_stale(f, &v))
+    if (has_stale && f->stale_ms == FLIGHT_NEVER_MS)
         f->stale_ms = all->now_ms + FLIGHT_STALE_MS;
     w->next = NULL;
     *f->waiters_end = w;
@@ -845,9 +845,12 @@ void flight_leave(struct flights *all, const uint8_t *key, size_t key_len, struc
 
 bool flight_prefetch(struct flights *all, const uint8_t *key, size_t key_len)
 {
-    if (all->counts.speculative >= all->conf.prefetches_max || find(all, key, key_len) != NULL)
+    if (all->counts.speculative >= all->conf.prefetches_max)
         return false;
-    bool started = start(all, key, key_len, true) != NULL;
+    unsigned hash = hash_of(all, key, key_len);
+    if (find_hashed(all, key, key_len, hash) != NULL)
+        return false;
+    bool started = start(all, key, key_len, hash, true) != NULL;
     all->counts.prefetched += started;
     return started;
 }

@@ -111,9 +111,10 @@ enum flight_join_verdict {
     FLIGHT_SHED,   /* too many under way, or memory is out: the waiter was not taken */
 };
 
-/* Asks for key, or waits with the others who did. */
-enum flight_join_verdict flight_join(
-    struct flights *f, const uint8_t *key, size_t key_len, struct flight_waiter *w);
+/* Asks for key, or waits with the others who did. has_stale: the cache has an expired answer, which
+ * the waiters get if the flight takes long. */
+enum flight_join_verdict flight_join(struct flights *f, const uint8_t *key, size_t key_len,
+    bool has_stale, struct flight_waiter *w);
 
 /* Somebody at this address asked for key too. If that is a server that was asked for it a moment
  * ago, it seems to forward to us: shown in the result should the flight fail (one that is answered

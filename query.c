@@ -16,22 +16,15 @@
 #include <string.h>
 #include <uthash.h>
 
-#define ANY_TTL_S 3600 /* of the minimal answer to ANY */
+#define ANY_TTL_S   3600 /* of the minimal answer to ANY */
+#define REPEAT_HEAD 24   /* bytes of address, scope, port and ID */
 
 _Static_assert(COOKIE_LEN == WIRE_COOKIE_LEN, "what cookie.c makes is what goes out");
 
-/* What tells a client's repeat of a question (RFC 5452 5: same port, ID and question). */
-struct repeat_key {
-    uint8_t ip[16];
-    uint32_t scope;
-    uint16_t port;
-    uint16_t id;
-    uint8_t question[crypto_shorthash_BYTES];
-};
-
+/* What tells a client's repeat of a question (RFC 5452 5: same port, ID and question): all of that,
+ * hashed with a secret key to so many bits that two are never alike. */
 struct repeat {
-    struct repeat_key key;
-    unsigned hash;
+    uint8_t digest[crypto_shorthash_siphashx24_BYTES];
 };
 
 /* How many questions of one client wait. */
@@ -43,20 +36,19 @@ struct asker {
 
 struct query {
     struct flight_waiter waiter; /* first: a waiter is its query */
-    UT_hash_handle hh;           /* by repeat_key; UDP only */
+    UT_hash_handle hh;           /* by repeat; UDP only */
     struct query_desk *desk;
     struct query *prev, *next; /* all that wait */
     struct asker *asker;
     struct client client;
     uint64_t asked_ms;
-    struct wire_query q; /* question.name points to name */
+    struct wire_query q; /* question.name points behind key */
     struct repeat repeat;
-    uint8_t *prefix; /* a chain of overrides that the answer continues; malloc'ed */
+    const uint8_t *prefix; /* a chain of overrides that the answer continues, behind the name */
     size_t prefix_len;
-    uint8_t key[WIRE_KEY_MAX]; /* what the flight asks */
     size_t key_len;
     uint8_t cookie[COOKIE_CLIENT_LEN];
-    uint8_t name[WIRE_NAME_MAX];
+    uint8_t key[]; /* what the flight asks; behind it the name as the client spelled it */
 };
 
 struct query_desk {
@@ -81,6 +73,7 @@ struct visit {
     const struct client *client;
     struct wire_query q;
     uint64_t now_ms;
+    bool has_stale; /* an expired answer that can be used if nobody has a better one */
     uint8_t *out;
     size_t cap;
     size_t len; /* of the reply; 0: none */
@@ -265,6 +258,9 @@ static void make_stale(struct wire_reply *r)
 
 /* ---- those who wait -------------------------------------------------------------------------- */
 
+static void query_wake(
+    struct flight_waiter *w, const struct flight_result *result, uint64_t now_ms);
+
 static struct asker *asker_join(struct query_desk *d, const struct addr *peer)
 {
     struct asker *a = NULL;
@@ -273,9 +269,10 @@ static struct asker *asker_join(struct query_desk *d, const struct addr *peer)
     unsigned hash = hash_of(d, id, sizeof id);
     HASH_FIND_BYHASHVALUE(hh, d->askers, id, sizeof id, hash, a);
     if (a == NULL) {
-        a = calloc(1, sizeof *a);
+        a = malloc(sizeof *a);
         if (a == NULL)
             return NULL;
+        a->n_waiting = 0;
         memcpy(a->id, id, sizeof a->id);
         HASH_ADD_KEYPTR_BYHASHVALUE(hh, d->askers, a->id, sizeof a->id, hash, a);
         if (a->hh.tbl == NULL) {
@@ -300,17 +297,25 @@ static unsigned key_flags(const struct wire_query *q)
     return (q->edns.dnssec_ok ? WIRE_KEY_DO : 0U) | ((q->flags & WIRE_CD) != 0 ? WIRE_KEY_CD : 0U);
 }
 
-static void repeat_of(const struct visit *v, struct repeat *out)
+static struct repeat repeat_of(const struct visit *v)
 {
-    uint8_t key[WIRE_KEY_MAX];
-    size_t key_len = wire_key_write(&v->q.question, key_flags(&v->q), key);
-    memset(out, 0, sizeof *out);
-    memcpy(out->key.ip, v->client->peer.ip, sizeof out->key.ip);
-    out->key.scope = v->client->peer.scope;
-    out->key.port = v->client->peer.port;
-    out->key.id = v->q.id;
-    crypto_shorthash(out->key.question, key, key_len, v->desk->seed);
-    out->hash = hash_of(v->desk, &out->key, sizeof out->key);
+    const struct addr *peer = &v->client->peer;
+    uint8_t asked[REPEAT_HEAD + WIRE_KEY_MAX];
+    struct repeat r;
+    memcpy(asked, peer->ip, 16);
+    memcpy(asked + 16, &peer->scope, 4);
+    memcpy(asked + 20, &peer->port, 2);
+    memcpy(asked + 22, &v->q.id, 2);
+    size_t key_len = wire_key_write(&v->q.question, key_flags(&v->q), asked + REPEAT_HEAD);
+    crypto_shorthash_siphashx24(r.digest, asked, REPEAT_HEAD + key_len, v->desk->seed);
+    return r;
+}
+
+static unsigned repeat_hash(const struct repeat *r)
+{
+    unsigned value;
+    memcpy(&value, r->digest, sizeof value);
+    return value;
 }
 
 /* Whether this client already waits for the answer to this very message. */
@@ -318,7 +323,7 @@ static bool is_repeat(const struct query_desk *d, const struct repeat *repeat)
 {
     struct query *q = NULL;
     if (d->repeats != NULL)
-        HASH_FIND_BYHASHVALUE(hh, d->repeats, &repeat->key, sizeof repeat->key, repeat->hash, q);
+        HASH_FIND_BYHASHVALUE(hh, d->repeats, repeat, sizeof *repeat, repeat_hash(repeat), q);
     return q != NULL;
 }
 
@@ -336,7 +341,6 @@ static void query_free(struct query *q)
     if (q->next != NULL)
         q->next->prev = q->prev;
     d->counts.waiting--;
-    free(q->prefix);
     free(q);
 }
 
@@ -352,23 +356,33 @@ void query_desk_free(struct query_desk *d)
     free(d);
 }
 
-static void query_keep(struct query *q, const struct visit *v)
+/* Copies what v->q and the flight point to behind the query, in one piece with it. */
+static void keep_bytes(struct query *q, const struct visit *v, const uint8_t *key,
+    const uint8_t *prefix, size_t prefix_len)
 {
-    q->desk = v->desk;
-    q->client = *v->client;
-    q->asked_ms = v->now_ms;
-    q->q = v->q;
-    memcpy(q->name, v->q.question.name, v->q.question.name_len);
-    q->q.question.name = q->name;
+    const struct wire_question *question = &v->q.question;
+    uint8_t *name = q->key + q->key_len;
+    memcpy(q->key, key, q->key_len);
+    memcpy(name, question->name, question->name_len);
+    q->q.question.name = name;
     if (v->q.edns.cookie != NULL) { /* points into the message */
         memcpy(q->cookie, v->q.edns.cookie, sizeof q->cookie);
         q->q.edns.cookie = q->cookie;
     }
-    q->next = v->desk->waiting;
+    if (prefix == NULL)
+        return;
+    q->prefix = memcpy(name + question->name_len, prefix, prefix_len);
+    q->prefix_len = prefix_len;
+}
+
+static void list_waiting(struct query *q)
+{
+    struct query_desk *d = q->desk;
+    q->next = d->waiting;
     if (q->next != NULL)
         q->next->prev = q;
-    v->desk->waiting = q;
-    v->desk->counts.waiting++;
+    d->waiting = q;
+    d->counts.waiting++;
 }
 
 /* Keeps what is needed to answer later. NULL when memory is out. prefix may be NULL, and repeat is
@@ -377,32 +391,29 @@ static struct query *query_create(const struct visit *v, const uint8_t *key, siz
     const uint8_t *prefix, size_t prefix_len, const struct repeat *repeat)
 {
     struct query_desk *d = v->desk;
-    struct query *q = calloc(1, sizeof *q);
+    struct query *q = malloc(sizeof *q + key_len + v->q.question.name_len + prefix_len);
     if (q == NULL)
         return NULL;
-    if (prefix != NULL && (q->prefix = malloc(prefix_len)) == NULL)
-        goto err0;
-    if (prefix != NULL)
-        memcpy(q->prefix, prefix, prefix_len);
-    q->prefix_len = prefix_len;
-    q->asker = asker_join(d, &v->client->peer);
-    if (q->asker == NULL)
-        goto err1;
-    memcpy(q->key, key, key_len);
-    q->key_len = key_len;
-    query_keep(q, v);
+    *q = (struct query){.waiter.wake = query_wake,
+        .desk = d,
+        .client = *v->client,
+        .asked_ms = v->now_ms,
+        .q = v->q,
+        .key_len = key_len,
+        .asker = asker_join(d, &v->client->peer)};
+    if (q->asker == NULL) {
+        free(q);
+        return NULL;
+    }
+    keep_bytes(q, v, key, prefix, prefix_len);
+    list_waiting(q);
     if (repeat != NULL) {
         q->repeat = *repeat;
         /* Where memory is out it stays outside the table: then a repeat waits a second time. */
         HASH_ADD_KEYPTR_BYHASHVALUE(
-            hh, d->repeats, &q->repeat.key, sizeof q->repeat.key, q->repeat.hash, q);
+            hh, d->repeats, &q->repeat, sizeof q->repeat, repeat_hash(repeat), q);
     }
     return q;
-err1:
-    free(q->prefix);
-err0:
-    free(q);
-    return NULL;
 }
 
 /* ---- the later end --------------------------------------------------------------------------- */
@@ -602,7 +613,7 @@ static enum query_verdict wait_for(
     bool may_repeat = v->client->transport == CLIENT_UDP;
     struct repeat repeat;
     if (may_repeat)
-        repeat_of(v, &repeat);
+        repeat = repeat_of(v);
     if (may_repeat && is_repeat(d, &repeat)) {
         d->counts.repeats++;
         flight_nudge(d->world.flights, key, key_len);
@@ -619,8 +630,8 @@ static enum query_verdict wait_for(
         query_free(q);
         return no_reply(v);
     }
-    q->waiter.wake = query_wake;
-    enum flight_join_verdict joined = flight_join(d->world.flights, key, key_len, &q->waiter);
+    enum flight_join_verdict joined =
+        flight_join(d->world.flights, key, key_len, v->has_stale, &q->waiter);
     if (joined == FLIGHT_SHED) {
         query_free(q);
         return reply_shed(v, key, key_len, prefix, prefix_len);
@@ -644,7 +655,8 @@ static enum query_verdict ask_cache(
         return reply_failure(v, &hit);
     if (found == CACHE_FRESH)
         return reply_cached(v, key, key_len, &hit, false, prefix, prefix_len);
-    if (is_stale(d, found, &hit) && hit.held)
+    v->has_stale = is_stale(d, found, &hit);
+    if (v->has_stale && hit.held)
         return reply_cached(v, key, key_len, &hit, true, prefix, prefix_len);
     return wait_for(v, key, key_len, prefix, prefix_len);
 }
@@ -794,7 +806,7 @@ const char *query_check(const struct query_desk *d)
             return "the list of waiting queries is torn";
         if (q->desk != d || q->asker == NULL || q->asker->n_waiting == 0)
             return "a waiting query is not counted for its client";
-        if (q->q.question.name != q->name)
+        if (q->q.question.name != q->key + q->key_len)
             return "a waiting query points into a message that is gone";
         n++;
     }
