@@ -3,22 +3,42 @@
 # where the form is text, tests/fuzz/seeds/NAME/. FUZZ_NAME: the modules that it links. FUZZ_MAX_NAME:
 # bytes of the longest input. FUZZ_FROM_NAME: what else is a seed, in place.
 
-FUZZ = name message edns core
+FUZZ = core message name edns poison conf resolvconf predictfile trace querylog capture tree
 FUZZ_name    = $(WIRE)
 FUZZ_message = $(WIRE)
 FUZZ_edns    = $(WIRE) server addr
 FUZZ_core    = $(PURE) tests/replay/world
+FUZZ_poison  = $(POISON) $(WIRE)
+FUZZ_conf    = conf addr quantity rebind $(WIRE)
+FUZZ_resolvconf  = net/resolvconf addr
+FUZZ_predictfile = $(PREDICT)
+FUZZ_trace    = $(TRACE)
+FUZZ_querylog = ops/querylog ops/log $(LOGLINE) wire_answer wire_writer addr
+FUZZ_capture  = $(TRACE)
+FUZZ_tree     = tools/tree tools/ttls tools/field tools/hostname quantity $(WIRE)
 
 FUZZ_MAX_name    = 600
 FUZZ_MAX_message = 20000
 FUZZ_MAX_edns    = 600
 FUZZ_MAX_core    = 2000
+FUZZ_MAX_poison  = 2000
+FUZZ_MAX_conf    = 2000
+FUZZ_MAX_resolvconf  = 2000
+FUZZ_MAX_predictfile = 4000
+FUZZ_MAX_trace    = 2000
+FUZZ_MAX_querylog = 300
+FUZZ_MAX_capture  = 2000
+FUZZ_MAX_tree     = 2000
 
 CORPORA = ../shared/corpora
 PACKETS = $(CORPORA)/bind9/fuzz/dns_message_parse.in $(CORPORA)/unbound/pkt $(CORPORA)/zeek/pkt \
           $(CORPORA)/c-ares/test/fuzzinput
 FUZZ_FROM_name    = $(CORPORA)/bind9/fuzz/dns_name_fromwire.in $(PACKETS)
 FUZZ_FROM_message = $(PACKETS)
+FUZZ_FROM_poison  = poison.conf $(CORPORA)/bind9/fuzz/dns_master_load.in \
+                    $(CORPORA)/bind9/fuzz/dns_rdata_fromtext.in
+FUZZ_FROM_conf    = dnsd.conf
+FUZZ_FROM_tree    = trees
 
 # Seconds for each target; as many at a time as there are processors.
 FUZZ_SECONDS ?= 60
