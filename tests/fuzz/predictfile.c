@@ -95,7 +95,7 @@ static void observe(struct predict *p, const uint8_t *key, size_t len, uint64_t 
 {
     static const uint8_t client[PREDICT_CLIENT_LEN] = {10};
     struct predict_request r = {.client = client, .key = key, .key_len = len};
-    predict_observe(p, &r, now_ms);
+    predict_observe(p, &r, 1, now_ms);
     predict_landed(p, key, len, true, now_ms + 20);
     for (unsigned i = 0; i < n_landing; i++)
         predict_landed(p, landing[i], landing_len[i], i % 3 != 0, now_ms + 30);
@@ -166,7 +166,7 @@ static void seed(const char *name, bool as_2007, unsigned n_names, unsigned visi
             uint8_t client[PREDICT_CLIENT_LEN] = {[15] = (uint8_t)(visit & 1)};
             key[1] = (uint8_t)('a' + i);
             struct predict_request r = {client, key, sizeof key, false};
-            predict_observe(p, &r, now_ms += 50);
+            predict_observe(p, &r, 1, now_ms += 50);
             predict_landed(p, key, sizeof key, true, now_ms + 20);
         }
         predict_tick(p, now_ms + 20000);
