@@ -504,7 +504,7 @@ static enum query_verdict gate_chaos(struct visit *v)
         (question->type == WIRE_TYPE_TXT || question->type == WIRE_TYPE_ANY))
         text = v->desk->world.chaos(v->desk->world.ctx, question->name, question->name_len);
     if (text == NULL)
-        return reply_rcode(v, WIRE_REFUSED, QUERY_REJECTED, WIRE_EDE_NONE);
+        return reply_rcode(v, WIRE_REFUSED, QUERY_REJECTED, WIRE_EDE_PROHIBITED);
     size_t len = strnlen(text, 255);
     rdata[0] = (uint8_t)len;
     memcpy(rdata + 1, text, len);
@@ -752,17 +752,20 @@ static enum query_verdict walk(struct visit *v, const uint8_t *msg, size_t len)
     const struct wire_question *question = &v->q.question;
     if (question->class == WIRE_CLASS_CH)
         return gate_chaos(v);
-    if (question->class != WIRE_CLASS_IN || type_is_refused(question->type))
-        return reply_rcode(v, WIRE_REFUSED, QUERY_REJECTED, WIRE_EDE_NONE);
+    if (question->class != WIRE_CLASS_IN)
+        return reply_rcode(v, WIRE_REFUSED, QUERY_REJECTED, WIRE_EDE_NOT_SUPPORTED);
+    if (type_is_refused(question->type))
+        return reply_rcode(v, WIRE_REFUSED, QUERY_REJECTED, WIRE_EDE_PROHIBITED);
     if (question->type == WIRE_TYPE_OPT || question->type == 0)
         return reply_rcode(v, WIRE_FORMERR, QUERY_REJECTED, WIRE_EDE_NONE);
     if (gate_local(v, &verdict))
         return verdict;
     if (question->type == WIRE_TYPE_ANY)
         return gate_any(v);
-    /* RD=0 asks what is known already, which is nobody's business (cache snooping). */
+    /* RD=0 asks what is known already, which is nobody's business (cache snooping; RFC 8914
+     * 4.21). */
     if ((v->q.flags & WIRE_RD) == 0 || !v->desk->conf.forward)
-        return reply_rcode(v, WIRE_REFUSED, QUERY_REJECTED, WIRE_EDE_NONE);
+        return reply_rcode(v, WIRE_REFUSED, QUERY_REJECTED, WIRE_EDE_NOT_AUTHORITATIVE);
     return gate_cache(v);
 }
 

@@ -1229,6 +1229,78 @@ START_TEST(signatures_are_for_those_who_ask_for_them)
 }
 END_TEST
 
+/* One of the world's ways of failing. */
+static void silent_server(struct world *world, struct sent *s, void *ctx)
+{
+    (void)world;
+    (void)s;
+    (void)ctx;
+}
+
+static void unreachable_server(struct world *world, struct sent *s, void *ctx)
+{
+    (void)ctx;
+    world_plan(s, world->rtt_ms, UPSTREAM_REFUSED, NULL, 0);
+}
+
+static void nxdomain_server(struct world *world, struct sent *s, void *ctx)
+{
+    uint8_t out[WIRE_MESSAGE_MAX];
+    (void)ctx;
+    size_t len = world_reply_start(s, WIRE_NXDOMAIN, out);
+    len = world_add_soa(out, len, "example", world->ttl_s, world->ttl_s);
+    world_plan(s, world->rtt_ms, UPSTREAM_REPLY, out, len);
+}
+
+static const struct {
+    const char *name;
+    uint16_t type, class, flags;
+    world_server *first, *then; /* NULL: the ordinary one */
+    int ede;
+} errors[] = {
+    {"old.example", WIRE_TYPE_A, WIRE_CLASS_IN, WIRE_RD, NULL, silent_server, 3},
+    {"gone.example", WIRE_TYPE_A, WIRE_CLASS_IN, WIRE_RD, nxdomain_server, silent_server, 19},
+    {"own.example", WIRE_TYPE_A, WIRE_CLASS_IN, WIRE_RD, NULL, NULL, 4},
+    {"led.example", WIRE_TYPE_A, WIRE_CLASS_IN, WIRE_RD, NULL, NULL, 4},
+    {"no.example", WIRE_TYPE_A, WIRE_CLASS_IN, WIRE_RD, NULL, NULL, 15},
+    {"ads.example", WIRE_TYPE_A, WIRE_CLASS_IN, WIRE_RD, NULL, NULL, 15},
+    {"a.example", WIRE_TYPE_AXFR, WIRE_CLASS_IN, WIRE_RD, NULL, NULL, 18},
+    {"nothing.bind", WIRE_TYPE_TXT, WIRE_CLASS_CH, WIRE_RD, NULL, NULL, 18},
+    {"a.example", WIRE_TYPE_A, WIRE_CLASS_IN, 0, NULL, NULL, 20},
+    {"a.example", WIRE_TYPE_A, WIRE_CLASS_ANY, WIRE_RD, NULL, NULL, 21},
+    {"a.example", WIRE_TYPE_A, WIRE_CLASS_IN, WIRE_RD, silent_server, silent_server, 22},
+    {"a.example", WIRE_TYPE_A, WIRE_CLASS_IN, WIRE_RD, unreachable_server, unreachable_server, 23},
+    {"b.example", WIRE_TYPE_A, WIRE_CLASS_IN, WIRE_RD, NULL, NULL, -1},
+    {"localhost", WIRE_TYPE_A, WIRE_CLASS_IN, WIRE_RD, NULL, NULL, -1},
+};
+
+START_TEST(each_extended_error_is_told_to_those_with_edns)
+{
+    for (int with_edns = 1; with_edns >= 0; with_edns--) {
+        restart();
+        world_server *usual = w->server;
+        world_poison(w, "own.example A 192.0.2.9\nled.example CNAME b.example.\n"
+                        "no.example refused\n.ads.example nxdomain\n");
+        struct how h = plain(errors[_i].name, errors[_i].type);
+        h.class = errors[_i].class;
+        h.flags = errors[_i].flags;
+        h.edns = with_edns ? WIRE_UDP_MAX : 0;
+        w->server = errors[_i].first != NULL ? errors[_i].first : usual;
+        struct asked *a = ask(&h);
+        world_run_for(w, 5000);
+        if (errors[_i].then != errors[_i].first) {
+            world_run_for(w, 60000);
+            w->server = errors[_i].then != NULL ? errors[_i].then : usual;
+            a = ask(&h);
+            world_run_for(w, 5000);
+        }
+        struct wire_view opt;
+        ck_assert_int_eq(asked_opt(a, &opt), with_edns);
+        ck_assert_int_eq(asked_ede(a), with_edns ? errors[_i].ede : -1);
+    }
+}
+END_TEST
+
 START_TEST(each_source_is_told_once)
 {
     uint16_t servfail = WIRE_SERVFAIL;
@@ -1651,6 +1723,8 @@ static void add_replies(TCase *t)
     tcase_add_test(t, negative_answers_age);
     tcase_add_test(t, cname_with_nxdomain_is_passed_on_whole);
     tcase_add_test(t, signatures_are_for_those_who_ask_for_them);
+    tcase_add_loop_test(t, each_extended_error_is_told_to_those_with_edns, 0,
+        (int)(sizeof errors / sizeof errors[0]));
     tcase_add_test(t, each_source_is_told_once);
 }
 
