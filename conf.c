@@ -433,8 +433,9 @@ static const struct row table[] = {
                    "time, client, transport, name, type, where the answer came from, rcode, "
                    "bytes and milliseconds. A - is standard output. SIGHUP opens the file "
                    "anew, for the sake of log rotation; once root is given up, it must be one "
-                   "that -user may open. Lines that the disk does not take in time are left "
-                   "out.",
+                   "that -user may open. A disk that is full, and a pipe that nobody reads, lose "
+                   "lines; the log tells how many. A disk that is slow holds up answers while it "
+                   "takes lines: write to a pipe, or to standard output, where that may not be.",
          .expected = "the name of a file, shorter than 4096 bytes, or -",
          .at_start_only = true},
         .kind = PATH,

@@ -906,7 +906,8 @@ int main(int argc, char **argv)
     if (!d.conf->forward && d.conf->poison[0] == '\0') {
         fprintf(stderr, "dnsd: nothing to do: give -forward, -predict or -poison FILE; "
                         "dnsd -help lists the options\n");
-        code = EXIT_NET;
+        /* In a file it is a mistake like others there, and no reason to try again. */
+        code = d.conf->config[0] != '\0' ? EXIT_CONF : EXIT_NET;
     } else if (read_poison(&d, d.conf, &d.poison, &code) == 0) {
         code = d.conf->check_config ? check_surroundings(&d) : run(&d);
     }

@@ -129,6 +129,17 @@ START_TEST(without_a_mode_it_says_so_and_exits_with_2)
 }
 END_TEST
 
+/* The service manager tries again after a 2. */
+START_TEST(a_file_without_a_mode_exits_with_1)
+{
+    const char *conf = write_file("dnsd.conf", "port 5353\npredict no\n");
+    struct output o = run_dnsd("-config %s", conf);
+    must_have(o.text, "nothing to do: give -forward, -predict or -poison FILE");
+    ck_assert_int_eq(o.code, 1);
+    ck_assert_int_eq(run_dnsd("-check-config -config %s", conf).code, 1);
+}
+END_TEST
+
 START_TEST(a_file_that_is_missing_is_named_and_exits_with_3)
 {
     const char *none = path_of("none/file");
@@ -329,6 +340,7 @@ int main(void)
     tcase_add_test(c, every_mistake_in_poison_conf_names_its_line);
     tcase_add_test(c, an_address_in_use_is_named_and_exits_with_2);
     tcase_add_test(c, without_a_mode_it_says_so_and_exits_with_2);
+    tcase_add_test(c, a_file_without_a_mode_exits_with_1);
     tcase_add_test(c, a_file_that_is_missing_is_named_and_exits_with_3);
     tcase_add_test(c, a_server_that_is_dnsd_itself_is_refused);
     tcase_add_test(c, check_config_starts_nothing);
