@@ -66,15 +66,24 @@ static int fill(int fd, const uint8_t *bytes, size_t len)
     return -1;
 }
 
+/* Always the same name: what a writer left that was killed goes with the next one, and does not add
+ * up. O_EXCL: nobody's link is followed. */
+static int open_beside(const char *beside)
+{
+    if (unlink(beside) != 0 && errno != ENOENT)
+        return -1;
+    return open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR);
+}
+
 int savefile_write(const char *path, const uint8_t *bytes, size_t len)
 {
     char beside[PATH_MAX];
-    int n = snprintf(beside, sizeof(beside), "%s.XXXXXX", path);
+    int n = snprintf(beside, sizeof(beside), "%s%s", path, SAVEFILE_BESIDE);
     if (n < 0 || (size_t)n >= sizeof(beside)) {
         errno = ENAMETOOLONG;
         return -1;
     }
-    int fd = mkostemp(beside, O_CLOEXEC); /* O_EXCL: nobody's link is followed */
+    int fd = open_beside(beside);
     if (fd < 0)
         return -1;
     if (fill(fd, bytes, len) != 0 || rename(beside, path) != 0) {

@@ -5,9 +5,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Behind the name of the file under which the new one is written. */
+#define SAVEFILE_BESIDE ".unfinished"
+
 /* Replaces path as one step. A symbolic link at path is replaced, never followed. 0, or -1 with
- * errno: then path is as it was and nothing lies beside it. Waits for the disk: for start, reload
- * and end, not for the life of a query. */
+ * errno: then path is as it was and nothing lies beside it. Who is killed meanwhile leaves path
+ * with SAVEFILE_BESIDE behind it, and the next one removes that: there can be one writer of a path
+ * at a time. Waits for the disk: for start, reload and end, not for the life of a query. */
 int savefile_write(const char *path, const uint8_t *bytes, size_t len);
 
 /* Whether a file could be written there by who we are now: its directory exists and lets us. 0, or

@@ -119,6 +119,34 @@ START_TEST(a_shorter_file_keeps_nothing_of_the_longer_one)
 }
 END_TEST
 
+START_TEST(what_a_killed_writer_left_does_not_add_up)
+{
+    char left[512];
+    snprintf(left, sizeof left, "%s%s", in_directory("f"), SAVEFILE_BESIDE);
+    FILE *f = fopen(left, "w");
+    ck_assert_ptr_nonnull(f);
+    fputs("half a fi", f);
+    fclose(f);
+    ck_assert_int_eq(chmod(left, 0), 0);
+    ck_assert_int_eq(write_text(in_directory("f"), "whole"), 0);
+    assert_holds(in_directory("f"), "whole");
+    ck_assert_int_eq(files_in_directory(), 1);
+}
+END_TEST
+
+START_TEST(a_link_in_the_place_of_the_unfinished_file_is_not_followed)
+{
+    char left[512];
+    snprintf(left, sizeof left, "%s%s", in_directory("f"), SAVEFILE_BESIDE);
+    ck_assert_int_eq(write_text(in_directory("other"), "other"), 0);
+    ck_assert_int_eq(symlink(in_directory("other"), left), 0);
+    ck_assert_int_eq(write_text(in_directory("f"), "whole"), 0);
+    assert_holds(in_directory("f"), "whole");
+    assert_holds(in_directory("other"), "other");
+    ck_assert_int_eq(files_in_directory(), 2);
+}
+END_TEST
+
 START_TEST(nobody_else_may_read_it_whatever_the_umask_and_the_old_mode)
 {
     struct stat st;
@@ -277,6 +305,8 @@ int main(void)
     tcase_add_test(writing, where_a_file_could_be_written_is_told_without_writing);
     tcase_add_test(writing, an_empty_file_is_a_file);
     tcase_add_test(writing, a_shorter_file_keeps_nothing_of_the_longer_one);
+    tcase_add_test(writing, what_a_killed_writer_left_does_not_add_up);
+    tcase_add_test(writing, a_link_in_the_place_of_the_unfinished_file_is_not_followed);
     tcase_add_test(writing, nobody_else_may_read_it_whatever_the_umask_and_the_old_mode);
     tcase_add_test(writing, a_link_is_replaced_and_what_it_points_to_is_left_alone);
     tcase_add_test(writing, a_path_without_a_slash_is_in_the_working_directory);
