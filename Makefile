@@ -27,7 +27,7 @@ POISON = poison poison_text
 PURE = addr quantity rrtype rng $(WIRE) rebind cookie cache $(PREDICT) $(POISON) special conf prediction server flight query core
 NET  = net/clock net/loop net/signals net/turn net/sockaddr net/udp net/tcp net/exchange_udp net/exchange_tcp \
        net/exchange net/resolvconf
-OPS  = ops/log ops/querylog ops/trouble ops/stats ops/dump ops/privilege ops/savefile
+OPS  = ops/log ops/querylog ops/trouble ops/stats ops/dump ops/privilege ops/savefile ops/writer
 DNSD = dnsd $(PURE) $(NET) $(OPS)
 LIBS = -lev -lsodium -lzscanner -lsystemd
 
@@ -55,7 +55,7 @@ UNIT_log        = ops/log
 UNIT_querylog   = ops/querylog ops/log $(WIRE) addr rrtype quantity
 UNIT_trouble    = ops/trouble ops/querylog server addr rrtype quantity $(WIRE)
 UNIT_stats      = ops/stats wire_name addr
-UNIT_dump       = ops/dump ops/savefile rrtype quantity $(WIRE)
+UNIT_dump       = ops/dump ops/savefile ops/writer rrtype quantity $(WIRE)
 UNIT_privilege  = ops/privilege ops/log
 UNIT_tree       = tools/tree tools/field tools/hostname quantity $(WIRE)
 UNIT_ttls       = tools/ttls tools/field tools/hostname quantity $(WIRE)

@@ -3,21 +3,18 @@
 #include "ops/dump.h"
 
 #include "ops/savefile.h"
+#include "ops/writer.h"
 #include "rrtype.h"
 #include "wire.h"
 
 #include <errno.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-#define CLASS_IN        1
-#define SCORE_UNSURE    1 /* or less brings nothing in alone: a dotted line */
-#define LINE_WIDTH_MAX  5
-#define FIRST_OWN_FD    3
-#define EXIT_STATUS_MAX 255
+#define CLASS_IN       1
+#define SCORE_UNSURE   1 /* or less brings nothing in alone: a dotted line */
+#define LINE_WIDTH_MAX 5
 
 /* A name of \DDD is twice as long in a graph, where a backslash takes another one. */
 static void put_name(FILE *f, const uint8_t *name, size_t len, const char *backslash)
@@ -142,33 +139,21 @@ int dump_write(const struct predict *p, const char *path)
     return write_one(p, path, put_graph);
 }
 
-/* Sockets and the loop's own descriptors are the parent's: a copy that outlives it would keep its
- * ports taken. */
-static void write_as_child(const struct predict *p, const char *path)
-{
-    int status = 0;
+struct job {
+    const struct predict *predict;
+    const char *path;
+};
 
-    close_range(FIRST_OWN_FD, UINT_MAX, 0);
-    if (dump_write(p, path) < 0)
-        status = errno > 0 && errno <= EXIT_STATUS_MAX ? errno : EIO;
-    _exit(status);
+static int write_job(const void *ctx)
+{
+    const struct job *job = ctx;
+
+    return dump_write(job->predict, job->path);
 }
 
-/* The child keeps all signals blocked: the loop's handlers would write into descriptors that are
- * no longer what they were. */
 pid_t dump_start(const struct predict *p, const char *path)
 {
-    sigset_t all, before;
-    pid_t pid;
-    int saved;
+    const struct job job = {p, path};
 
-    sigfillset(&all);
-    sigprocmask(SIG_SETMASK, &all, &before);
-    pid = fork();
-    if (pid == 0)
-        write_as_child(p, path);
-    saved = errno;
-    sigprocmask(SIG_SETMASK, &before, NULL);
-    errno = saved;
-    return pid;
+    return writer_start(write_job, &job);
 }

@@ -24,8 +24,8 @@
 
 struct querylog;
 
-/* Appends to path (mode 0600 where it is made), "-" is standard output. NULL after logging why, with errno. A
- * named pipe needs its reader first. */
+/* Appends to path (mode 0600 where it is made), "-" is standard output. NULL after logging why,
+ * with errno. A named pipe needs its reader first. */
 struct querylog *querylog_open(const char *path);
 
 /* Flushes and closes. NULL is fine, here and below. */
