@@ -257,14 +257,28 @@ static const struct row table[] = {
          .argument = "FILE",
          .group = "Prediction",
          .help = "keep what was learned in FILE",
-         .manual = "Read what was learned from FILE at the start, and write it there at the end. "
-                   "The file tells what clients ask; its mode is 0600. A file that is damaged or "
+         .manual = "Read what was learned from FILE at the start, and write it there at the end "
+                   "and as often as -predict-save says. The file tells what clients ask; its "
+                   "mode is 0600. A file that is damaged or "
                    "of another version is reported and ignored. Once root is given up, its "
                    "directory must be one in which -user can write. Without this option nothing "
                    "is kept.",
          .expected = "the name of a file, shorter than 4096 bytes"},
         .kind = PATH,
         .offset = FIELD(predict_file)},
+    {.shown = {.name = "predict-save",
+         .argument = "DURATION",
+         .fallback = "1h",
+         .group = "Prediction",
+         .help = "how often that is written",
+         .manual = "How often -predict-file is written besides the end, so that a machine that "
+                   "loses its power does not lose all. A process of its own writes, and nobody "
+                   "waits for the disk.",
+         .expected = "a duration from 1s to 7d, such as 300, 12h or 1d"},
+        .kind = PERIOD,
+        .offset = FIELD(predict_save_ms),
+        .min = QUANTITY_SECOND_MS,
+        .max = 7 * QUANTITY_DAY_MS},
     {.shown = {.name = "predict-control",
          .argument = "PERCENT",
          .fallback = "0%",

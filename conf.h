@@ -49,6 +49,7 @@ struct conf {
     unsigned predict_budget_percent;
     char predict_file[CONF_PATH_MAX];
     unsigned predict_control_percent;
+    uint64_t predict_save_ms;
     char predict_dump[CONF_PATH_MAX];
 
     /* cache */

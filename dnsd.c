@@ -17,6 +17,7 @@
 #include "ops/savefile.h"
 #include "ops/stats.h"
 #include "ops/trouble.h"
+#include "ops/writer.h"
 #include "poison.h"
 #include "prediction.h"
 #include "rng.h"
@@ -48,6 +49,12 @@ enum exit_code { EXIT_OK = 0, EXIT_CONF = 1, EXIT_NET = 2, EXIT_FILE = 3, EXIT_M
 #define STOP_MS          2000 /* to finish what is under way at the end */
 #define QUERY_LOG_MS     250
 
+/* A process that writes; a reload may change the path meanwhile. */
+struct writing {
+    pid_t pid; /* 0: there is none */
+    char path[CONF_PATH_MAX];
+};
+
 struct dnsd {
     int argc;
     const char *const *argv;
@@ -69,9 +76,9 @@ struct dnsd {
     struct tcp *tcp;
     struct resolvconf_watch *watch;
     struct signals *signals;
-    pid_t dumper; /* writes a dump; 0: none is being written */
-    char dump_path[CONF_PATH_MAX];
-    uint64_t stop_ms; /* when the end may wait no longer; 0: not ending */
+    struct writing dump, save;
+    uint64_t save_due_ms; /* when the predict-file is to be written next */
+    uint64_t stop_ms;     /* when the end may wait no longer; 0: not ending */
 };
 
 /* ---- configuration --------------------------------------------------------------------------- */
@@ -328,22 +335,60 @@ static void load_predictions(struct dnsd *d)
     free(bytes);
 }
 
-static void save_predictions(const struct dnsd *d)
+/* 0, or -1 with errno. */
+static int write_predictions(const void *ctx)
 {
-    const char *path = d->conf->predict_file;
+    const struct dnsd *d = ctx;
     uint8_t *bytes;
     size_t len;
-    if (path[0] == '\0' || core_predict(d->core) == NULL)
-        return;
     if (predict_save(core_predict(d->core), &bytes, &len) < 0) {
-        log_error("%s: not written: memory is out", path);
-        return;
+        errno = ENOMEM;
+        return -1;
     }
-    if (savefile_write(path, bytes, len) < 0)
-        log_error("%s: not written: %s", path, strerror(errno));
+    int result = savefile_write(d->conf->predict_file, bytes, len);
+    int saved = errno;
+    free(bytes);
+    errno = saved;
+    return result;
+}
+
+static bool keeps_predictions(const struct dnsd *d)
+{
+    return d->conf->predict_file[0] != '\0' && core_predict(d->core) != NULL;
+}
+
+/* At the end, when there is nobody any more to keep waiting. */
+static void save_predictions(const struct dnsd *d)
+{
+    if (d->save.pid > 0)
+        (void)waitpid(d->save.pid, NULL, 0); /* one writer at a time */
+    if (!keeps_predictions(d))
+        return;
+    if (write_predictions(d) < 0)
+        log_error("%s: not written: %s", d->conf->predict_file, strerror(errno));
     else
         tell_known(d, "saved to");
-    free(bytes);
+}
+
+static uint64_t save_due(void *ctx)
+{
+    return ((const struct dnsd *)ctx)->save_due_ms;
+}
+
+static void save_tick(void *ctx, uint64_t now_ms)
+{
+    struct dnsd *d = ctx;
+    const char *path = d->conf->predict_file;
+    d->save_due_ms = now_ms + d->conf->predict_save_ms;
+    if (!keeps_predictions(d) || d->save.pid > 0)
+        return;
+    pid_t pid = writer_start(write_predictions, d);
+    if (pid < 0) {
+        log_error("%s: not written: %s", path, strerror(errno));
+        return;
+    }
+    d->save.pid = pid;
+    snprintf(d->save.path, sizeof d->save.path, "%s", path);
 }
 
 /* Says at the start what would otherwise be noticed at the end, when it is lost. */
@@ -353,26 +398,43 @@ static void warn_of_unwritable(const char *path)
         log_warning("%s: cannot be written: %s", path, strerror(errno));
 }
 
-static void tell_dumped(const struct dnsd *d, int status)
+/* NULL where a writer's work was done. */
+static const char *what_went_wrong(int status)
 {
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-        log_info(
-            "what prediction has learned was dumped to %s and %s.tsv", d->dump_path, d->dump_path);
-    else if (WIFEXITED(status))
-        log_error("%s: what prediction has learned was not dumped: %s", d->dump_path,
-            strerror(WEXITSTATUS(status)));
-    else
-        log_error(
-            "%s: what prediction has learned was not dumped: the writer was killed", d->dump_path);
+    if (!WIFEXITED(status))
+        return "the writer was killed";
+    return WEXITSTATUS(status) != 0 ? strerror(WEXITSTATUS(status)) : NULL;
 }
 
-static void await_dumper(struct dnsd *d)
+/* Whether the writer has ended, and how. */
+static bool has_ended(struct writing *w, int *status)
+{
+    if (w->pid == 0 || waitpid(w->pid, status, WNOHANG) != w->pid)
+        return false;
+    w->pid = 0;
+    return true;
+}
+
+static void await_writers(struct dnsd *d)
 {
     int status;
-    if (d->dumper == 0 || waitpid(d->dumper, &status, WNOHANG) != d->dumper)
-        return;
-    d->dumper = 0;
-    tell_dumped(d, status);
+    const char *path, *why;
+    if (has_ended(&d->dump, &status)) {
+        path = d->dump.path;
+        why = what_went_wrong(status);
+        if (why == NULL)
+            log_info("what prediction has learned was dumped to %s and %s.tsv", path, path);
+        else
+            log_error("%s: what prediction has learned was not dumped: %s", path, why);
+    }
+    if (has_ended(&d->save, &status)) {
+        path = d->save.path;
+        why = what_went_wrong(status);
+        if (why == NULL)
+            log_debug("what prediction has learned was saved to %s", path);
+        else
+            log_error("%s: not written: %s", path, why);
+    }
 }
 
 /* The disk may take its time, so a process of its own writes. */
@@ -381,7 +443,7 @@ static void dump_predictions(struct dnsd *d)
     const char *path = d->conf->predict_dump;
     if (path[0] == '\0' || core_predict(d->core) == NULL)
         return;
-    if (d->dumper != 0) {
+    if (d->dump.pid != 0) {
         log_warning("%s: not written: the dump before is still under way", path);
         return;
     }
@@ -390,8 +452,8 @@ static void dump_predictions(struct dnsd *d)
         log_error("%s: not written: %s", path, strerror(errno));
         return;
     }
-    snprintf(d->dump_path, sizeof d->dump_path, "%s", path); /* a reload may change it */
-    d->dumper = pid;
+    snprintf(d->dump.path, sizeof d->dump.path, "%s", path);
+    d->dump.pid = pid;
 }
 
 /* ---- what the core tells --------------------------------------------------------------------- */
@@ -499,6 +561,8 @@ static int start_core(struct dnsd *d)
     turn_add_due(d->turn, core_due, core_do, d->core);
     turn_add_due(d->turn, querylog_due, querylog_tick, d);
     turn_add_due(d->turn, servers_due, servers_tick, core_servers(d->core));
+    turn_add_due(d->turn, save_due, save_tick, d);
+    d->save_due_ms = turn_now_ms(d->turn) + d->conf->predict_save_ms;
     query_set_poison(core_desk(d->core), d->poison);
     load_predictions(d);
     return 0;
@@ -626,6 +690,9 @@ static void adopt(struct dnsd *d, struct conf_set *s, struct poison *p)
     d->conf = conf_values(s);
     d->poison = p;
     query_set_poison(core_desk(d->core), p);
+    uint64_t save_ms = turn_now_ms(d->turn) + d->conf->predict_save_ms;
+    if (save_ms < d->save_due_ms)
+        d->save_due_ms = save_ms;
     struct core_conf conf = core_conf(d->conf);
     bool predicted = core_predict(d->core) != NULL;
     if (core_reconfigure(d->core, &conf) < 0)
@@ -712,7 +779,7 @@ static void on_signal(void *ctx, int number)
         log_stats(d);
         break;
     case SIGCHLD:
-        await_dumper(d);
+        await_writers(d);
         break;
     default:
         stop(d);

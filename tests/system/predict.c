@@ -167,6 +167,31 @@ START_TEST(what_was_learned_survives_a_restart)
 }
 END_TEST
 
+START_TEST(what_was_learned_survives_a_death_too)
+{
+    int code;
+    server = responder_start(answer_after_rtt, NULL);
+    const char *path = path_of("learned");
+    struct dnsd *d = dnsd_start("-forward %s -predict-window 1 -predict-file %s -predict-save 1 "
+                                "-verbose",
+        responder_at(server), path);
+    for (int i = 0; i < 2; i++) {
+        visit(d, "tree.example.com");
+        pause_ms(1100);
+    }
+    dnsd_await(d, text("saved to %s", path));
+    dnsd_await(d, text("saved to %s", path));
+    dnsd_await(d, text("saved to %s", path)); /* begun after the second window had closed */
+    ck_assert_int_eq(kill(d->pid, SIGKILL), 0);
+    dnsd_wait_end(d, &code);
+    d = dnsd_start(
+        "-forward %s -predict-window 1 -predict-file %s -verbose", responder_at(server), path);
+    const char *line = dnsd_await(d, "loaded from");
+    must_lack(line, " 0 dependencies");
+    responder_stop(server);
+}
+END_TEST
+
 /* Writes the bytes of a good file, changed or cut. */
 static void write_bytes(const char *path, const uint8_t *bytes, size_t len)
 {
@@ -226,6 +251,7 @@ int main(void)
     TCase *c = harness_case(s, "predict");
     tcase_add_test(c, six_names_in_a_chain_take_one_round_trip_from_the_third_visit_on);
     tcase_add_test(c, what_was_learned_survives_a_restart);
+    tcase_add_test(c, what_was_learned_survives_a_death_too);
     tcase_add_test(c, a_damaged_file_is_reported_and_ignored);
     tcase_add_test(c, a_file_that_cannot_be_written_is_no_trouble_until_the_end);
     return harness_run(s);

@@ -181,6 +181,7 @@ START_TEST(defaults_are_those_of_the_design)
     ck_assert_int_eq(values->predict_ttl0, CONF_TTL0_HOLD);
     ck_assert_int_eq(values->predict_rules, CONF_RULES_DEFAULT);
     ck_assert_str_eq(values->predict_file, "");
+    ck_assert_uint_eq(values->predict_save_ms, 3600000);
     ck_assert_uint_eq(values->predict_control_percent, 0);
     ck_assert_str_eq(values->predict_dump, "");
     ck_assert_uint_eq(values->cache_size_bytes, 64 * 1024 * 1024);
@@ -236,6 +237,7 @@ static const struct {
     {"predict-ttl0", "strict"},
     {"predict-rules", "seed"},
     {"predict-file", "/var/lib/dnsd/predict"},
+    {"predict-save", "10m"},
     {"predict-control", "5%"},
     {"predict-dump", "/var/lib/dnsd/learned.dot"},
     {"cache-size", "1G"},
@@ -338,9 +340,9 @@ START_TEST(values_arrive_where_they_belong)
             "-port", "5353", "-listen", "0.0.0.0", "-listen", "::1@54", "-allow", "fd00::/8",
             "-predict-window", "4", "-predict-score", "3", "-predict-confidence", "75",
             "-predict-cap", "9", "-predict-share", "1", "-predict-budget=5%", "-predict-file", "f",
-            "-predict-control", "6%", "-predict-dump", "g", "-cache-size", "512K", "-max-ttl", "2h",
-            "-min-ttl", "1m", "-stale-ttl", "1500ms", "-trust-ad", "-user", "dns", "-query-log",
-            "-", "-verbose", "-check-config"),
+            "-predict-save", "5m", "-predict-control", "6%", "-predict-dump", "g", "-cache-size",
+            "512K", "-max-ttl", "2h", "-min-ttl", "1m", "-stale-ttl", "1500ms", "-trust-ad",
+            "-user", "dns", "-query-log", "-", "-verbose", "-check-config"),
         0);
     ck_assert_int_eq(finish(), 0);
     struct addr quad9 = address("9.9.9.9", 53), six = address("2620:fe::fe@5353", 53);
@@ -368,6 +370,7 @@ START_TEST(values_arrive_where_they_belong)
     ck_assert_uint_eq(values->stale_ttl_ms, 1500);
     ck_assert_str_eq(values->poison, "p.conf");
     ck_assert_str_eq(values->predict_file, "f");
+    ck_assert_uint_eq(values->predict_save_ms, 300000);
     ck_assert_uint_eq(values->predict_control_percent, 6);
     ck_assert_str_eq(values->predict_dump, "g");
     ck_assert_str_eq(values->user, "dns");
@@ -442,6 +445,7 @@ static const struct {
     {"predict-cap", NULL, "0", "1000", "1001"},
     {"predict-share", "0", "1", "4", "5"},
     {"predict-budget", NULL, "0%", "100%", "101%"},
+    {"predict-save", "999ms", "1s", "7d", "604800001ms"},
     {"predict-control", NULL, "0%", "100%", "101%"},
     {"cache-size", "262143", "256K", "64G", "68719476737"},
     {"max-ttl", "0", "1s", "7d", "604801"},
