@@ -3,7 +3,8 @@
 # where the form is text, tests/fuzz/seeds/NAME/. FUZZ_NAME: the modules that it links. FUZZ_MAX_NAME:
 # bytes of the longest input. FUZZ_FROM_NAME: what else is a seed, in place.
 
-FUZZ = core message name edns poison conf resolvconf predictfile trace querylog capture tree
+FUZZ = core message name edns poison conf resolvconf predictfile trace querylog capture tree tcp \
+       exchange
 FUZZ_name    = $(WIRE)
 FUZZ_message = $(WIRE)
 FUZZ_edns    = $(WIRE) server addr
@@ -16,6 +17,9 @@ FUZZ_trace    = $(TRACE)
 FUZZ_querylog = ops/querylog ops/log $(LOGLINE) wire_answer wire_writer addr
 FUZZ_capture  = $(TRACE)
 FUZZ_tree     = tools/tree tools/ttls tools/field tools/hostname quantity $(WIRE)
+FUZZ_tcp      = net/tcp net/turn net/sockaddr addr $(WIRE) ops/log tests/unit/fakedesk
+FUZZ_exchange = net/exchange net/exchange_udp net/exchange_tcp net/turn net/sockaddr addr rng $(WIRE) \
+                ops/log
 
 FUZZ_MAX_name    = 600
 FUZZ_MAX_message = 20000
@@ -29,6 +33,8 @@ FUZZ_MAX_trace    = 2000
 FUZZ_MAX_querylog = 300
 FUZZ_MAX_capture  = 2000
 FUZZ_MAX_tree     = 2000
+FUZZ_MAX_tcp      = 1000
+FUZZ_MAX_exchange = 1000
 
 CORPORA = ../shared/corpora
 PACKETS = $(CORPORA)/bind9/fuzz/dns_message_parse.in $(CORPORA)/unbound/pkt $(CORPORA)/zeek/pkt \
