@@ -127,7 +127,7 @@ struct sent {
 
 /* What a trigger that votes says of a follower: that it was seen in p of n windows. */
 struct vote {
-    uint16_t slot; /* of the follower's tally */
+    struct tally *tally; /* of the follower */
     double p, n;
 };
 
@@ -138,7 +138,7 @@ struct tally {
     uint32_t own_stamp; /* the voter that own_p is of */
     bool asked;         /* since those who are heard now */
     double own_p;
-    double sum;  /* of the votes */
+    double mean; /* of the votes; their sum until all are heard */
     double best; /* of them, each as sure as it may be */
 };
 
@@ -147,7 +147,7 @@ struct poll {
     uint32_t voter; /* grows with each */
     unsigned n_voters, n_votes, n_tallies;
     struct vote votes[VOTES_MAX];
-    uint16_t order[VOTES_MAX]; /* slots of the tallies, by first appearance */
+    struct tally *order[VOTES_MAX]; /* the tallies, by first appearance */
     struct tally tallies[TALLIES_MAX];
 };
 
@@ -824,7 +824,7 @@ static struct tally *tally(struct poll *poll, uint32_t question)
         return t;
     if (poll->n_tallies == VOTES_MAX)
         return NULL;
-    poll->order[poll->n_tallies++] = (uint16_t)(t - poll->tallies);
+    poll->order[poll->n_tallies++] = t;
     *t = (struct tally){.stamp = poll->stamp, .question = question};
     return t;
 }
@@ -833,8 +833,8 @@ static void vote(struct poll *poll, struct tally *t, double p, double n)
 {
     if (poll->n_votes == VOTES_MAX)
         return;
-    poll->votes[poll->n_votes++] = (struct vote){(uint16_t)(t - poll->tallies), p, n};
-    t->sum += p;
+    poll->votes[poll->n_votes++] = (struct vote){t, p, n};
+    t->mean += p;
 }
 
 static double share_of(const struct graph_pair *pair)
@@ -921,14 +921,14 @@ static void hear_voters(struct predict *p, const uint8_t *client, uint32_t finge
 /* Each trigger's word, drawn to the mean of them all as by half a window. */
 static void find_best(struct poll *poll)
 {
+    for (unsigned i = 0; i < poll->n_tallies; i++)
+        poll->order[i]->mean /= poll->n_voters;
     for (unsigned i = 0; i < poll->n_votes; i++) {
         const struct vote *v = &poll->votes[i];
-        struct tally *t = &poll->tallies[v->slot];
-        double mean = t->sum / poll->n_voters;
-        double sure = (v->p * v->n + mean / 2) / (v->n + 0.5);
+        double sure = (v->p * v->n + v->tally->mean / 2) / (v->n + 0.5);
 
-        if (sure > t->best)
-            t->best = sure;
+        if (sure > v->tally->best)
+            v->tally->best = sure;
     }
 }
 
@@ -944,10 +944,10 @@ static void choose_by_vote(
     find_best(poll);
     take_looks(p, poll->n_voters / VOTERS_A_LOOK + poll->n_votes / VOTES_A_LOOK);
     for (unsigned i = 0; i < poll->n_tallies; i++) {
-        const struct tally *t = &poll->tallies[poll->order[i]];
-        double likelihood = (5 * t->best + t->sum / poll->n_voters) / 6;
+        const struct tally *t = poll->order[i];
+        double likelihood = (5 * t->best + t->mean) / 6;
 
-        if (t->sum > 0 && likelihood >= needed)
+        if (t->mean > 0 && likelihood >= needed)
             choose(p, c, t->question, likelihood);
     }
 }

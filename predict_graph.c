@@ -416,14 +416,6 @@ uint32_t graph_fingerprint(const struct graph *g, const uint8_t client[PREDICT_C
     return fingerprint != GRAPH_ALL ? fingerprint : 1;
 }
 
-bool graph_shown_by(const struct graph_pair *pair, uint32_t fingerprint)
-{
-    for (unsigned i = 0; i < pair->n_shown && i < GRAPH_SHOWN_MAX; i++)
-        if (pair->shown[i] == (uint16_t)fingerprint)
-            return true;
-    return false;
-}
-
 void graph_show(struct graph_pair *pair, uint32_t fingerprint)
 {
     if (pair->n_shown >= PREDICT_SHARE_MAX || graph_shown_by(pair, fingerprint))

@@ -155,7 +155,13 @@ void graph_drop_pair(struct graph *g, const struct graph_pair *pair);
 /* Fingerprint of a client, and noting or asking whether it showed a pair. */
 uint32_t graph_fingerprint(const struct graph *g, const uint8_t client[PREDICT_CLIENT_LEN]);
 void graph_show(struct graph_pair *pair, uint32_t fingerprint);
-bool graph_shown_by(const struct graph_pair *pair, uint32_t fingerprint);
+static inline bool graph_shown_by(const struct graph_pair *pair, uint32_t fingerprint)
+{
+    for (unsigned i = 0; i < pair->n_shown && i < GRAPH_SHOWN_MAX; i++)
+        if (pair->shown[i] == (uint16_t)fingerprint)
+            return true;
+    return false;
+}
 
 /* The learned table as bytes (predict_file.c). Loading needs a graph that knows nothing yet. */
 int graph_save(const struct graph *g, uint8_t **out, size_t *len);
