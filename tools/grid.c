@@ -10,9 +10,16 @@
 #define THREADS_MAX 64
 #define COUNT(a)    (sizeof(a) / sizeof((a)[0]))
 
+#define SCORE_MEANT 2 /* that confidence is given for, by the vote */
+
 static const uint64_t windows_ms[] = {1000, 2000, 4000, 8000, 15000, 30000};
+
+/* By the rule of 2007. */
 static const unsigned scores[] = {1, 2, 3};
 static const unsigned confidences[] = {0, 40, 50, 60, 70, 75, 80, 90};
+
+/* By the vote, where a score only scales the confidence: the one that is given is kept. */
+static const unsigned vote_confidences[] = {0, 40, 50, 55, 60, 63, 65, 67, 70, 73, 75, 80, 85, 90};
 
 /* What the threads share. */
 struct work {
@@ -25,28 +32,51 @@ struct work {
     _Atomic(const char *) why; /* the first failure */
 };
 
-static bool can_reach(const struct rehearsal_conf *base, unsigned score)
+/* Where the points go; nowhere while they are only counted. */
+struct layout {
+    const struct predict_conf *base;
+    struct grid_point *points;
+    size_t n;
+};
+
+/* Nothing can have a score above the cap, or by the vote be more likely than certain. */
+static bool can_reach(const struct predict_conf *base, unsigned score, unsigned confidence)
 {
-    return base->prediction.cap == 0 || score <= base->prediction.cap;
+    if (base->rule == PREDICT_RULE_2007)
+        return base->cap == 0 || score <= base->cap;
+    return (uint64_t)score * confidence <= SCORE_MEANT * 100;
+}
+
+static void put_points(
+    struct layout *l, uint64_t window_ms, unsigned score, const unsigned *try_confidences, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!can_reach(l->base, score, try_confidences[i]))
+            continue;
+        if (l->points != NULL)
+            l->points[l->n] = (struct grid_point){
+                .window_ms = window_ms, .score = score, .confidence_percent = try_confidences[i]};
+        l->n++;
+    }
+}
+
+static void lay_out(struct layout *l)
+{
+    for (size_t w = 0; w < COUNT(windows_ms); w++) {
+        if (l->base->rule == PREDICT_RULE_VOTE) {
+            put_points(l, windows_ms[w], l->base->score, vote_confidences, COUNT(vote_confidences));
+            continue;
+        }
+        for (size_t s = 0; s < COUNT(scores); s++)
+            put_points(l, windows_ms[w], scores[s], confidences, COUNT(confidences));
+    }
 }
 
 size_t grid_size(const struct rehearsal_conf *base)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < COUNT(scores); i++)
-        n += can_reach(base, scores[i]);
-    return n * COUNT(windows_ms) * COUNT(confidences);
-}
-
-static void lay_out(const struct rehearsal_conf *base, struct grid *g)
-{
-    g->n = 0;
-    for (size_t w = 0; w < COUNT(windows_ms); w++)
-        for (size_t s = 0; s < COUNT(scores); s++)
-            for (size_t c = 0; c < COUNT(confidences) && can_reach(base, scores[s]); c++)
-                g->points[g->n++] = (struct grid_point){.window_ms = windows_ms[w],
-                    .score = scores[s],
-                    .confidence_percent = confidences[c]};
+    struct layout counted = {.base = &base->prediction};
+    lay_out(&counted);
+    return counted.n;
 }
 
 static const char *try_point(const struct work *w, struct grid_point *p)
@@ -94,7 +124,9 @@ const char *grid_run(const struct trace *t, const struct rehearsal_conf *base,
     out->points = calloc(grid_size(base) + 1, sizeof *out->points);
     if (out->points == NULL)
         return "memory is out";
-    lay_out(base, out);
+    struct layout l = {.base = &base->prediction, .points = out->points};
+    lay_out(&l);
+    out->n = l.n;
     wanted = n_threads(out->n);
     while (started + 1 < wanted && pthread_create(&threads[started], NULL, work, &w) == 0)
         started++;

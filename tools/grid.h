@@ -25,7 +25,8 @@ struct grid {
     size_t best; /* the one that saves most within the limit of extra questions; or GRID_NONE */
 };
 
-/* How many points there are to try; scores above the base's cap are none. */
+/* How many points there are to try: windows and confidences, and by the rule of 2007 scores. What
+ * no follower could reach is none. */
 size_t grid_size(const struct rehearsal_conf *base);
 
 /* Tries them all, in as many threads as there are processors; all but window, score and confidence

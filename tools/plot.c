@@ -259,17 +259,32 @@ static int draw_windows(FILE *out, const struct grid *g, int y)
     return y;
 }
 
+static bool is_first_of_its_score(const struct grid *g, size_t i)
+{
+    for (size_t k = 0; k < i; k++)
+        if (g->points[k].score == g->points[i].score)
+            return false;
+    return true;
+}
+
+static int draw_scores(FILE *out, const struct grid *g, int y)
+{
+    fprintf(out, "<text class=\"s\" x=\"%d\" y=\"%d\">score</text>\n", LEGEND_X, y);
+    for (size_t i = 0; i < g->n; i++) {
+        unsigned score = g->points[i].score;
+        if (!is_first_of_its_score(g, i))
+            continue;
+        y += LEGEND_STEP;
+        draw_shape(out, "k", score, LEGEND_X + 5, y - 4);
+        end_shape(out, score);
+        fprintf(out, "<text x=\"%d\" y=\"%d\">%u</text>\n", LEGEND_X + 20, y, score);
+    }
+    return y;
+}
+
 static void draw_legend(FILE *out, const struct grid *g)
 {
-    static const char *const scores[] = {"1", "2", "3"};
-    int y = draw_windows(out, g, TOP + 10) + 30;
-    fprintf(out, "<text class=\"s\" x=\"%d\" y=\"%d\">score</text>\n", LEGEND_X, y);
-    for (unsigned i = 0; i < 3; i++) {
-        y += LEGEND_STEP;
-        draw_shape(out, "k", i + 1, LEGEND_X + 5, y - 4);
-        end_shape(out, i + 1);
-        fprintf(out, "<text x=\"%d\" y=\"%d\">%s</text>\n", LEGEND_X + 20, y, scores[i]);
-    }
+    int y = draw_scores(out, g, draw_windows(out, g, TOP + 10) + 30);
     y += LEGEND_STEP + 10;
     fprintf(out,
         "<path class=\"f\" d=\"M%d %d h14\"/><text x=\"%d\" y=\"%d\">worth having</text>\n",

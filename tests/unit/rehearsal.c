@@ -566,37 +566,75 @@ START_TEST(the_frontier_is_what_nothing_else_beats)
 }
 END_TEST
 
-START_TEST(a_grid_finds_for_each_point_what_a_run_of_its_own_does)
+/* A page of seven names, of which a few are missing each time. */
+static void put_pages(struct stage *s)
 {
-    struct stage s;
-    struct grid g;
-    size_t n_frontier = 0;
-    start(&s);
     for (unsigned i = 0; i < 40; i++) {
-        ask(&s, 'a', i * 40 * SECOND);
+        ask(s, 'a', i * 40 * SECOND);
         for (char c = 'b'; c < 'h'; c++)
             if ((i * 7 + (unsigned)c) % 5 != 0)
-                ask(&s, c, i * 40 * SECOND + (uint64_t)(c - 'a') * 700);
+                ask(s, c, i * 40 * SECOND + (uint64_t)(c - 'a') * 700);
     }
-    ck_assert_uint_eq(grid_size(&s.conf) % 3, 0);
-    ck_assert_pstr_eq(grid_run(s.t, &s.conf, NULL, NULL, &g), NULL);
-    ck_assert_uint_eq(g.n, grid_size(&s.conf));
+}
+
+static void must_be_as_run_alone(struct stage *s)
+{
+    struct grid g;
+    size_t n_frontier = 0;
+    ck_assert_pstr_eq(grid_run(s->t, &s->conf, NULL, NULL, &g), NULL);
+    ck_assert_uint_eq(g.n, grid_size(&s->conf));
     grid_judge(&g, 1);
     for (size_t i = 0; i < g.n; i++) {
-        s.conf.prediction.window_ms = g.points[i].window_ms;
-        s.conf.prediction.score = g.points[i].score;
-        s.conf.prediction.confidence_percent = g.points[i].confidence_percent;
-        run(&s);
-        ck_assert_mem_eq(&s.r, &g.points[i].result, sizeof s.r);
+        s->conf.prediction.window_ms = g.points[i].window_ms;
+        s->conf.prediction.score = g.points[i].score;
+        s->conf.prediction.confidence_percent = g.points[i].confidence_percent;
+        run(s);
+        ck_assert_mem_eq(&s->r, &g.points[i].result, sizeof s->r);
         n_frontier += g.points[i].frontier;
     }
     ck_assert_uint_gt(n_frontier, 0);
     ck_assert_uint_ne(g.best, GRID_NONE);
     grid_free(&g);
-    s.conf.prediction.cap = 2; /* a score of 3 cannot be reached */
-    size_t two = grid_size(&s.conf);
+}
+
+START_TEST(a_grid_finds_for_each_point_what_a_run_of_its_own_does)
+{
+    struct stage s;
+    start(&s);
+    put_pages(&s);
+    s.conf.prediction.rule = PREDICT_RULE_VOTE;
+    must_be_as_run_alone(&s);
+    s.conf.prediction.rule = PREDICT_RULE_2007;
+    must_be_as_run_alone(&s);
+    end(&s);
+}
+END_TEST
+
+/* By the vote only score times confidence counts, so that other scores would try the same again. */
+START_TEST(a_grid_tries_no_setting_twice_and_none_that_nothing_reaches)
+{
+    struct stage s;
+    struct grid g;
+    start(&s);
+    put_pages(&s);
+    s.conf.prediction.rule = PREDICT_RULE_VOTE;
+    s.conf.prediction.score = 2;
+    s.conf.prediction.cap = 1; /* means nothing by the vote */
+    ck_assert_uint_eq(grid_size(&s.conf), 6 * 14);
+    ck_assert_pstr_eq(grid_run(s.t, &s.conf, NULL, NULL, &g), NULL);
+    for (size_t i = 0; i < g.n; i++) {
+        ck_assert_uint_eq(g.points[i].score, 2);
+        ck_assert(i == 0 || g.points[i].window_ms != g.points[i - 1].window_ms ||
+                  g.points[i].confidence_percent > g.points[i - 1].confidence_percent);
+    }
+    grid_free(&g);
+    s.conf.prediction.score = 3; /* 3 times 67 % is more than twice 100 % */
+    ck_assert_uint_eq(grid_size(&s.conf), 6 * 7);
+    s.conf.prediction.rule = PREDICT_RULE_2007;
     s.conf.prediction.cap = 0;
-    ck_assert_uint_eq(two * 3, grid_size(&s.conf) * 2);
+    ck_assert_uint_eq(grid_size(&s.conf), 6 * 3 * 8);
+    s.conf.prediction.cap = 2; /* a score of 3 cannot be reached */
+    ck_assert_uint_eq(grid_size(&s.conf), 6 * 2 * 8);
     end(&s);
 }
 END_TEST
@@ -703,6 +741,7 @@ static TCase *grid_case(void)
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, the_frontier_is_what_nothing_else_beats);
     tcase_add_test(tc, a_grid_finds_for_each_point_what_a_run_of_its_own_does);
+    tcase_add_test(tc, a_grid_tries_no_setting_twice_and_none_that_nothing_reaches);
     tcase_add_test(tc, a_picture_of_hardly_anything);
     tcase_add_test(tc, a_picture_leaves_out_what_is_far_off_and_says_so);
     tcase_add_test(tc, a_period_is_written_as_options_take_it);
