@@ -144,7 +144,8 @@ static const struct row table[] = {
          .help = "score from which followers are asked for",
          .manual = "Ask for followers whose score is N or more. The score is 2 for a follower "
                    "that is just as likely as -predict-confidence asks for, 1 for one half as "
-                   "likely, and so on. With -predict-rules seed it is counted: when a question's "
+                   "likely, and so on; only the product of the two counts, and it can be 200% at "
+                   "most. With -predict-rules seed the score is counted: when a question's "
                    "window closes, each follower seen in it gains 1, and each known one that was "
                    "not seen loses 1; at 0 it is forgotten.",
          .expected = "a number from 1 to 1000"},
@@ -186,10 +187,10 @@ static const struct row table[] = {
          .argument = "N",
          .fallback = "8",
          .group = "Prediction",
-         .help = "the highest score, 0 for none",
+         .help = "seed rules: the highest score, 0 for none",
          .manual = "With -predict-rules seed, the highest score a follower can reach, so that "
                    "one which has come to an end is forgotten after as many windows, however "
-                   "long it held. 0 sets no limit.",
+                   "long it held. 0 sets no limit. Without those rules it means nothing.",
          .expected = "a number from 0 to 1000"},
         .kind = COUNT,
         .offset = FIELD(predict_cap),
@@ -1122,6 +1123,32 @@ static bool is_own_address(const struct conf *c, const struct addr *server)
     return false;
 }
 
+/* By the rule of 2007 scores end at the cap; by the other nothing is more likely than certain, and
+ * confidence is what a score of 2 stands for. */
+static void check_reach(struct reading *r)
+{
+    const struct conf *c = &r->set->values;
+    bool by_score = is_set(r->set, "predict-score");
+    char option[OPTION_SHOWN_MAX];
+    const char *value;
+
+    if (c->predict_rules == CONF_RULES_SEED) {
+        if (c->predict_cap == 0 || c->predict_score <= c->predict_cap)
+            return;
+        value = point_at(r, by_score ? "predict-score" : "predict-cap", option);
+        mistake(r, value,
+            by_score ? "expected no more than predict-cap: no score could reach it"
+                     : "expected no less than predict-score, or 0: no score could reach it");
+        return;
+    }
+    if (c->predict_score * c->predict_confidence_percent <= 200)
+        return;
+    value = point_at(r, by_score ? "predict-score" : "predict-confidence", option);
+    mistake(r, value,
+        by_score ? "expected no more than 200% / predict-confidence: no follower could reach it"
+                 : "expected no more than 200% / predict-score: no follower could reach it");
+}
+
 static void check_together(struct reading *r)
 {
     const struct conf *c = &r->set->values;
@@ -1144,13 +1171,7 @@ static void check_together(struct reading *r)
         value = point_at(r, "predict-dump", option);
         mistake(r, value, "expected another file than predict-file");
     }
-    if (c->predict_cap != 0 && c->predict_score > c->predict_cap) {
-        bool by_score = is_set(r->set, "predict-score");
-        value = point_at(r, by_score ? "predict-score" : "predict-cap", option);
-        mistake(r, value,
-            by_score ? "expected no more than predict-cap: no score could reach it"
-                     : "expected no less than predict-score, or 0: no score could reach it");
-    }
+    check_reach(r);
 }
 
 int conf_finish(struct conf_set *s, conf_report *report, void *ctx)

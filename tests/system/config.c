@@ -43,7 +43,10 @@ static const struct {
     {"-forward -cache-size 1", "-cache-size 1: expected a size from 256K to 64G"},
     {"-predict-window 5x", "-predict-window 5x: expected a duration from 10ms to 1h"},
     {"-predict -predict-scope all", "-predict-scope all: expected client or global"},
-    {"-predict -predict-score 9 -predict-cap 3", "-predict-score 9: expected no more than"},
+    {"-predict -predict-score 9", "-predict-score 9: expected no more than 200% / predict-conf"},
+    {"-predict-rules seed -predict-score 9 -predict-cap 3",
+        "-predict-score 9: expected no more than "
+        "predict-cap"},
     {"-forward -min-ttl 1h -max-ttl 1m", "-min-ttl 1h: expected no more than max-ttl"},
     {"-forward -user no:such", "-user no:such: expected the name of a user"},
 };

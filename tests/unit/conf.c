@@ -338,7 +338,7 @@ START_TEST(values_arrive_where_they_belong)
     ck_assert_int_eq(
         READ_ARGS("-forward", "9.9.9.9", "-forward", "[2620:fe::fe]:5353", "-poison", "p.conf",
             "-port", "5353", "-listen", "0.0.0.0", "-listen", "::1@54", "-allow", "fd00::/8",
-            "-predict-window", "4", "-predict-score", "3", "-predict-confidence", "75",
+            "-predict-window", "4", "-predict-score", "3", "-predict-confidence", "65",
             "-predict-cap", "9", "-predict-share", "1", "-predict-budget=5%", "-predict-file", "f",
             "-predict-save", "5m", "-predict-control", "6%", "-predict-dump", "g", "-cache-size",
             "512K", "-max-ttl", "2h", "-min-ttl", "1m", "-stale-ttl", "1500ms", "-trust-ad",
@@ -360,7 +360,7 @@ START_TEST(values_arrive_where_they_belong)
     ck_assert(values->predict && values->forward && values->trust_ad && values->verbose);
     ck_assert_uint_eq(values->predict_window_ms, 4000);
     ck_assert_uint_eq(values->predict_score, 3);
-    ck_assert_uint_eq(values->predict_confidence_percent, 75);
+    ck_assert_uint_eq(values->predict_confidence_percent, 65);
     ck_assert_uint_eq(values->predict_cap, 9);
     ck_assert_uint_eq(values->predict_share, 1);
     ck_assert_uint_eq(values->predict_budget_percent, 5);
@@ -1027,7 +1027,7 @@ START_TEST(prediction_implies_forwarding)
     ck_assert_int_eq(finish(), 0);
     ck_assert(values->predict && values->forward);
     restart();
-    ck_assert_int_eq(read_text("predict-score 3\npredict-cap 4\n"), 0);
+    ck_assert_int_eq(read_text("predict-score 1\npredict-cap 4\n"), 0);
     ck_assert_int_eq(finish(), 0);
     ck_assert(!values->predict && !values->forward);
 }
@@ -1136,20 +1136,40 @@ END_TEST
 
 START_TEST(a_score_that_cannot_be_reached_is_a_mistake)
 {
-    ck_assert_int_eq(read_text("predict-score 9\n"), 0);
+    ck_assert_int_eq(read_text("predict-rules seed\npredict-score 9\npredict-cap 8\n"), 0);
     ck_assert_int_eq(finish(), -1);
     check_mistake(
-        0, 1, "predict-score", "9", "expected no more than predict-cap: no score could reach it");
+        0, 2, "predict-score", "9", "expected no more than predict-cap: no score could reach it");
     restart();
-    ck_assert_int_eq(READ_ARGS("-predict-cap", "1"), 0);
+    ck_assert_int_eq(READ_ARGS("-predict-rules", "seed", "-predict-cap", "1"), 0);
     ck_assert_int_eq(finish(), -1);
     check_mistake(0, 0, "-predict-cap", "1",
         "expected no less than predict-score, or 0: no score could reach it");
     restart();
-    ck_assert_int_eq(READ_ARGS("-predict-cap", "0", "-predict-score", "9"), 0);
+    ck_assert_int_eq(
+        READ_ARGS("-predict-rules", "seed", "-predict-cap", "0", "-predict-score", "9"), 0);
     ck_assert_int_eq(finish(), 0);
     restart();
     ck_assert_int_eq(READ_ARGS("-predict-rules", "seed", "-predict-score", "9"), 0);
+    ck_assert_int_eq(finish(), 0);
+}
+END_TEST
+
+/* By the default rules a score has no cap, but a follower cannot be more likely than certain. */
+START_TEST(a_likelihood_above_certainty_is_a_mistake)
+{
+    ck_assert_int_eq(READ_ARGS("-predict-cap", "1"), 0);
+    ck_assert_int_eq(finish(), 0);
+    restart();
+    ck_assert_int_eq(READ_ARGS("-predict-confidence", "100%"), 0);
+    ck_assert_int_eq(finish(), 0);
+    restart();
+    ck_assert_int_eq(read_text("predict-score 3\n"), 0); /* 3 / 2 of 67 % */
+    ck_assert_int_eq(finish(), -1);
+    check_mistake(0, 1, "predict-score", "3",
+        "expected no more than 200% / predict-confidence: no follower could reach it");
+    restart();
+    ck_assert_int_eq(READ_ARGS("-predict-score", "3", "-predict-confidence", "66%"), 0);
     ck_assert_int_eq(finish(), 0);
 }
 END_TEST
@@ -1442,6 +1462,7 @@ static void add_together(Suite *s)
     tcase_add_test(t, a_byte_order_mark_is_skipped);
     tcase_add_test(t, a_min_ttl_above_the_max_ttl_is_a_mistake);
     tcase_add_test(t, a_score_that_cannot_be_reached_is_a_mistake);
+    tcase_add_test(t, a_likelihood_above_certainty_is_a_mistake);
     tcase_add_test(t, a_dump_does_not_replace_what_was_learned);
 
     t = add_case(s, "example and noise");
