@@ -13,7 +13,8 @@
 #include <stdlib.h>
 
 #define CLASS_IN       1
-#define SCORE_UNSURE   1 /* or less brings nothing in alone: a dotted line */
+#define SCORE_UNSURE   1   /* or less brings nothing in alone: a dotted line */
+#define LINE_WIDTH_MIN 0.5 /* of score 0: thin, but seen */
 #define LINE_WIDTH_MAX 5
 
 /* A name of \DDD is twice as long in a graph, where a backslash takes another one. */
@@ -79,6 +80,13 @@ static void put_table(FILE *f, const struct predict *p)
     predict_walk(p, put_line, f);
 }
 
+static double line_width(unsigned score)
+{
+    if (score == 0)
+        return LINE_WIDTH_MIN;
+    return score < LINE_WIDTH_MAX ? score : LINE_WIDTH_MAX;
+}
+
 static bool put_edge(void *ctx, const struct predict_pair *pair)
 {
     FILE *f = ctx;
@@ -87,9 +95,8 @@ static bool put_edge(void *ctx, const struct predict_pair *pair)
     put_question(f, pair->trigger, pair->trigger_len, "\\\\");
     fputs("\" -> \"", f);
     put_question(f, pair->follower, pair->follower_len, "\\\\");
-    fprintf(f, "\" [label=\"%u, %u ms\", penwidth=%u%s];\n", pair->score, pair->lag_ms,
-        pair->score < LINE_WIDTH_MAX ? pair->score : LINE_WIDTH_MAX,
-        pair->score <= SCORE_UNSURE ? ", style=dotted" : "");
+    fprintf(f, "\" [label=\"%u, %u ms\", penwidth=%.3g%s];\n", pair->score, pair->lag_ms,
+        line_width(pair->score), pair->score <= SCORE_UNSURE ? ", style=dotted" : "");
     return ferror(f) == 0;
 }
 

@@ -204,6 +204,16 @@ START_TEST(awk_reads_the_table)
 }
 END_TEST
 
+/* A width of 0 would be no line at all. */
+START_TEST(a_score_of_0_is_a_line_that_is_seen)
+{
+    add_pair(0, 1, 0, 40);
+    dump();
+    ck_assert_ptr_nonnull(
+        strstr(read_back(path), "[label=\"0, 40 ms\", penwidth=0.5, style=dotted];\n"));
+}
+END_TEST
+
 /* Where Graphviz is installed. */
 START_TEST(dot_draws_the_graph)
 {
@@ -314,6 +324,7 @@ int main(void)
     tcase_add_test(files, names_cannot_break_out_of_their_place);
     tcase_add_test(files, a_key_that_is_no_question_is_shown_as_bytes);
     tcase_add_test(files, awk_reads_the_table);
+    tcase_add_test(files, a_score_of_0_is_a_line_that_is_seen);
     tcase_add_test(files, dot_draws_the_graph);
     tcase_add_test(files, the_files_are_for_their_owner_alone_and_are_replaced);
     tcase_add_test(files, a_path_that_cannot_be_written_says_why);
