@@ -1,6 +1,6 @@
-/* faults.c: what becomes of dnsd when the machine fails it: memory, system calls, and a death in
- * the middle of a write. Knows the shim's plan (tests/faults/shim.h), messages and files; never
- * dnsd's insides.
+/* faults.c: what becomes of dnsd when the machine fails it: memory, system calls, a death in the
+ * middle of a write, damaged files, a full disk, reloads without end. Knows the shim's plan
+ * (tests/faults/shim.h), messages and files; never dnsd's insides.
  *
  * A clean run tells how many calls of a kind there are; then each of them fails in turn, once and
  * for ever. FAULTS=all does so for every call; else every start is tried, and of the others one in
@@ -13,11 +13,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -687,7 +691,7 @@ static const char *wrong_end(void)
 {
     int code = 0;
     kill(dut->pid, SIGTERM);
-    if (dnsd_watch(dut, 3000, &code) != DNSD_ENDED)
+    if (dnsd_watch(dut, WAIT_MS / 2, &code) != DNSD_ENDED)
         return "it does not hear SIGTERM";
     return code != 0 ? text("it ended with %d after SIGTERM", code) : NULL;
 }
@@ -758,6 +762,351 @@ START_TEST(any_call_may_fail_at_the_start)
 }
 END_TEST
 
+/* ---- death in mid-write ---------------------------------------------------------------------- */
+
+#define WRITING                                                                                    \
+    (FAULT_BIT(OPEN) | FAULT_BIT(WRITE) | FAULT_BIT(FSYNC) | FAULT_BIT(FCHMOD) |                   \
+        FAULT_BIT(RENAME) | FAULT_BIT(UNLINK) | FAULT_BIT(CLOSE))
+
+static void kill_at(unsigned long long mask, long k)
+{
+    arm(mask, 0, k, false);
+    plan->deed = FAULT_KILL;
+}
+
+/* Files in the directory that begin with this name. */
+static unsigned n_files(const char *name)
+{
+    unsigned n = 0;
+    const struct dirent *e;
+    DIR *d = opendir(path_of("."));
+    ck_assert_ptr_nonnull(d);
+    while ((e = readdir(d)) != NULL)
+        n += starts(e->d_name, name);
+    closedir(d);
+    return n;
+}
+
+/* Something new to keep, a few milliseconds after the start. */
+static void learn(unsigned i)
+{
+    for (int visit = 0; visit < 2; visit++) {
+        ck_assert(get(text("p%u.a.example.com", i), TYPE_A, NOERROR, WAIT_MS));
+        ck_assert(get(text("p%u.b.example.com", i), TYPE_A, NOERROR, WAIT_MS));
+        pause_ms(220);
+    }
+}
+
+static unsigned long n_dependencies(const char *line)
+{
+    const char *number = strstr(line, "debug: ");
+    ck_assert_msg(number != NULL, "%s", line);
+    return strtoul(number + strlen("debug: "), NULL, 10);
+}
+
+/* Saves with a death at the k-th call on the way; whether there was one. What is there afterwards
+ * loads, and is the old table or the new one. */
+static bool die_while_saving(const char *how, long k)
+{
+    int code;
+    dut = launch_ready(how);
+    unsigned long old = n_dependencies(dnsd_await(dut, "loaded from"));
+    learn((unsigned)k);
+    kill_at(WRITING, k);
+    ck_assert_int_eq(kill(dut->pid, SIGTERM), 0);
+    dnsd_wait_end(dut, &code);
+    disarm();
+    ck_assert_msg(code == 0 || code == 128 + SIGKILL, "ended with %d", code);
+    ck_assert_uint_le(n_files("learned"), 2);
+    dut = launch_ready(how);
+    must_lack(read_file(dut->log), "it is ignored");
+    unsigned long now = n_dependencies(dnsd_await(dut, "loaded from"));
+    ck_assert_msg(now == old || now == old + 1, "%lu and then %lu dependencies", old, now);
+    ck_assert_int_eq(dnsd_stop(dut), 0);
+    ck_assert_uint_eq(n_files("learned"), 1); /* what the dead one left is gone */
+    return code != 0;
+}
+
+static void die_on_saves(unsigned nth)
+{
+    long k = (long)nth + 1;
+    unsigned n_deaths = 0;
+    prepare();
+    learn(0);
+    ck_assert_int_eq(dnsd_stop(dut), 0);
+    const char *how = options();
+    while (die_while_saving(how, k)) {
+        n_deaths++;
+        k += WORKERS;
+    }
+    printf("worker %u: %u deaths while saving\n", nth, n_deaths);
+    responder_stop(server);
+}
+
+START_TEST(a_death_at_any_step_of_a_save_leaves_the_old_file_or_the_new_one)
+{
+    if (!is_wrapped())
+        harness_side_by_side(WORKERS, die_on_saves);
+}
+END_TEST
+
+/* Whole is a table of lines with seven fields, and a graph that ends. */
+static void must_be_whole_or_absent(void)
+{
+    const char *graph = read_file(path_of("dump")), *table = read_file(path_of("dump.tsv"));
+    size_t n = strlen(graph);
+    ck_assert(n == 0 || (starts(graph, "digraph") && strcmp(graph + n - 2, "}\n") == 0));
+    n = strlen(table);
+    ck_assert(n == 0 || table[n - 1] == '\n');
+    ck_assert_uint_eq(count_of(table, "\t"), 6 * count_of(table, "\n"));
+}
+
+static bool die_while_dumping(const char *how, long k)
+{
+    dut = launch_ready(how);
+    ck_assert(path_override(0, WAIT_MS));    /* the start is over */
+    kill_at(WRITING & ~FAULT_BIT(WRITE), k); /* dnsd itself does nothing but write to its log */
+    ck_assert_int_eq(kill(dut->pid, SIGUSR1), 0);
+    dnsd_await(dut, " dumped"); /* or not */
+    bool died = plan->n_failed > 0;
+    disarm();
+    must_have(read_file(dut->log), died ? "the writer was killed" : "was dumped to");
+    must_be_whole_or_absent();
+    ck_assert_uint_le(n_files("dump"), 4);
+    ck_assert(path_statistics(0, WAIT_MS));
+    must_be_whole_or_absent();
+    ck_assert_uint_eq(n_files("dump"), 2);
+    ck_assert_int_eq(dnsd_stop(dut), 0);
+    ck_assert_int_eq(unlink(path_of("dump")), 0);
+    return died;
+}
+
+static void die_on_dumps(unsigned nth)
+{
+    unsigned n_deaths = 0;
+    prepare();
+    learn(0);
+    ck_assert_int_eq(dnsd_stop(dut), 0);
+    for (long k = (long)nth + 1; die_while_dumping(options(), k); k += WORKERS)
+        n_deaths++;
+    printf("worker %u: %u deaths while dumping\n", nth, n_deaths);
+    responder_stop(server);
+}
+
+START_TEST(a_death_at_any_step_of_a_dump_leaves_whole_files_and_dnsd_alive)
+{
+    if (!is_wrapped())
+        harness_side_by_side(WORKERS, die_on_dumps);
+}
+END_TEST
+
+/* ---- files that were damaged ----------------------------------------------------------------- */
+
+#define DAMAGES 12 /* of each kind, each worker; unit/predict takes every byte and every bit */
+
+static void must_start_without(const uint8_t *bytes, size_t len)
+{
+    FILE *f = fopen(path_of("learned"), "w");
+    ck_assert_ptr_nonnull(f);
+    ck_assert_uint_eq(fwrite(bytes, 1, len, f), len);
+    ck_assert_int_eq(fclose(f), 0);
+    ck_assert_int_eq(chmod(path_of("learned"), 0666), 0);
+    dut = launch_ready(options());
+    ck_assert_uint_lt(dnsd_cpu_ms(dut), harness_slow() ? 10000 : 1000);
+    dnsd_await(dut, "it is ignored");
+    ck_assert(path_override(0, WAIT_MS));
+    ck_assert_int_eq(dnsd_stop(dut), 0);
+}
+
+static void damage(unsigned nth)
+{
+    uint8_t bytes[65536];
+    prepare();
+    learn(0);
+    ck_assert_int_eq(dnsd_stop(dut), 0);
+    int fd = open(path_of("learned"), O_RDONLY | O_CLOEXEC);
+    ssize_t n = read(fd, bytes, sizeof bytes);
+    close(fd);
+    ck_assert_int_gt(n, 100);
+    size_t len = (size_t)n;
+    for (size_t i = 0; i < DAMAGES; i++) {
+        size_t mark = texts_mark(), at = (i * WORKERS + nth) * len / (DAMAGES * WORKERS);
+        must_start_without(bytes, at);
+        bytes[at] ^= (uint8_t)(1U << i % 8);
+        must_start_without(bytes, len);
+        bytes[at] ^= (uint8_t)(1U << i % 8);
+        texts_forget(mark);
+    }
+    responder_stop(server);
+}
+
+START_TEST(a_file_cut_or_flipped_anywhere_is_ignored_within_a_second)
+{
+    if (!is_wrapped())
+        harness_side_by_side(WORKERS, damage);
+}
+END_TEST
+
+/* ---- a full disk ----------------------------------------------------------------------------- */
+
+/* A file system of 64 KiB that ends with this process. False where that is not allowed. */
+static bool mount_small(const char *at)
+{
+    ck_assert_int_eq(mkdir(at, 0777), 0);
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("dnsd-test", at, "tmpfs", 0, "size=64k,mode=0777") < 0) {
+        printf("skipped: cannot mount: %s\n", strerror(errno));
+        return false;
+    }
+    return true;
+}
+
+/* Takes all room but so many bytes. */
+static void fill_up(const char *path, size_t but)
+{
+    static const uint8_t zeros[1024];
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    off_t len = 0;
+    ssize_t n;
+    while ((n = write(fd, zeros, sizeof zeros)) > 0)
+        len += n;
+    ck_assert_int_eq(ftruncate(fd, len > (off_t)but ? len - (off_t)but : 0), 0);
+    close(fd);
+}
+
+START_TEST(a_full_disk_costs_lines_and_files_and_never_an_answer)
+{
+    const char *small = path_of("small"), *filler = path_of("small/filler");
+    if (!mount_small(small))
+        return;
+    server = responder_start(answer, NULL);
+    const char *how = text("-forward %s -poison %s -predict-window 200ms -verbose "
+                           "-predict-file %s/learned -predict-dump %s/dump -query-log %s/queries "
+                           "-predict-save 1",
+        responder_at(server), write_file("poison.conf", "%s", overrides), small, small, small);
+    dut = dnsd_start("%s", how);
+    learn(0);
+    dnsd_await(dut, "was saved to");
+    dnsd_await(dut, "was saved to");
+    const char *before = read_file(text("%s/learned", small));
+    fill_up(filler, 0);
+    for (unsigned i = 0; i < 200; i++)
+        ck_assert(path_override(i, WAIT_MS));
+    dnsd_await(dut, "queries: No space left on device; lines are left out until that is over");
+    dnsd_await(dut, "learned: not written: No space left on device");
+    ck_assert_int_eq(kill(dut->pid, SIGUSR1), 0);
+    dnsd_await(dut, "was not dumped: No space left on device");
+    ck_assert_str_eq(read_file(text("%s/learned", small)), before);
+    ck_assert_int_eq(unlink(filler), 0);
+    ck_assert(path_override(0, WAIT_MS));
+    dnsd_await(dut, "was saved to");
+    must_have(read_file(dut->log), "queries: writing goes on");
+    ck_assert_int_eq(kill(dut->pid, SIGUSR1), 0);
+    dnsd_await(dut, "was dumped to");
+    fill_up(filler, 0);
+    ck_assert_int_eq(dnsd_stop(dut), 0);
+    dnsd_await(dut, "learned: not written: No space left on device");
+    ck_assert_int_eq(unlink(filler), 0);
+    dut = dnsd_start("%s", how);
+    ck_assert_uint_gt(n_dependencies(dnsd_await(dut, "loaded from")), 0);
+    ck_assert_int_eq(dnsd_stop(dut), 0);
+    responder_stop(server);
+    ck_assert_int_eq(umount2(small, MNT_DETACH), 0);
+}
+END_TEST
+
+/* ---- reloads --------------------------------------------------------------------------------- */
+
+static unsigned n_descriptors(pid_t pid)
+{
+    unsigned n = 0;
+    DIR *d = opendir(text("/proc/%d/fd", (int)pid));
+    ck_assert_ptr_nonnull(d);
+    while (readdir(d) != NULL)
+        n++;
+    closedir(d);
+    return n;
+}
+
+static unsigned long resident_kib(pid_t pid)
+{
+    const char *status = read_file(text("/proc/%d/status", (int)pid));
+    const char *at = strstr(status, "VmRSS:");
+    ck_assert_ptr_nonnull(at);
+    return strtoul(at + strlen("VmRSS:"), NULL, 10);
+}
+
+/* Each with other overrides, one in five with a mistake. */
+static void reload_often(unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        size_t mark = texts_mark();
+        write_file("poison.conf", "%sextra.lan A 192.0.2.%u\n%s", overrides, i % 250,
+            i % 5 == 4 ? "?\n" : "");
+        dnsd_reload(dut);
+        texts_forget(mark);
+    }
+}
+
+#define N_LOADS 500 /* names that the load asks for */
+
+static atomic_uint n_lost, n_asked;
+static atomic_bool enough;
+
+static void *ask_on(void *arg)
+{
+    const struct dnsd *d = arg;
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(d->port)};
+    inet_pton(AF_INET, d->address, &to.sin_addr);
+    struct pollfd p = {.fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), .events = POLLIN};
+    if (connect(p.fd, (struct sockaddr *)&to, sizeof to) != 0)
+        n_lost++;
+    for (unsigned i = 0; !enough; i++) {
+        uint8_t msg[512], reply[512];
+        char name[64];
+        snprintf(
+            name, sizeof name, "%s%u.example.com", i % 2 != 0 ? "load" : "hit", i / 2 % N_LOADS);
+        size_t len = put_odd(msg, &(struct odd){1, 0, name, TYPE_A, 1, false, false});
+        n_asked++;
+        if (send(p.fd, msg, len, 0) < 0 || poll(&p, 1, 5000) != 1 ||
+            recv(p.fd, reply, sizeof reply, 0) < 12 || (reply[3] & 15) != NOERROR)
+            n_lost++;
+    }
+    close(p.fd);
+    return NULL;
+}
+
+/* RELOADS=1000 for a long one. */
+START_TEST(reloads_under_load_lose_no_answer_and_leak_nothing)
+{
+    pthread_t client;
+    const char *wanted = getenv("RELOADS");
+    unsigned n = wanted != NULL ? (unsigned)strtoul(wanted, NULL, 10) : 100;
+    server = responder_start(answer, NULL);
+    dut = dnsd_start("%s", options());
+    ck_assert_int_eq(pthread_create(&client, NULL, ask_on, dut), 0);
+    while (n_asked < 4 * N_LOADS) /* all is cached, and prediction knows what it will */
+        pause_ms(10);
+    reload_often(n / 2);
+    unsigned fds = n_descriptors(dut->pid);
+    unsigned long kib = resident_kib(dut->pid);
+    reload_often(n / 2);
+    enough = true;
+    ck_assert_int_eq(pthread_join(client, NULL), 0);
+    pause_ms(50);
+    unsigned fds_now = n_descriptors(dut->pid);
+    unsigned long kib_now = resident_kib(dut->pid);
+    printf("%u reloads: %u questions, %u lost; %u then %u descriptors, %lu then %lu KiB\n", n,
+        n_asked, n_lost, fds, fds_now, kib, kib_now);
+    ck_assert_uint_eq(n_lost, 0);
+    ck_assert_uint_le(fds_now, fds + 1); /* a question under way has one */
+    if (!harness_slow())
+        ck_assert_uint_le(kib_now, kib + 1024); /* the cache fills meanwhile */
+    ck_assert_int_eq(dnsd_stop(dut), 0);
+    responder_stop(server);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("system/faults");
@@ -766,5 +1115,10 @@ int main(void)
         tcase_set_timeout(c, 1800);
     tcase_add_test(c, any_call_may_fail_on_any_path_and_service_comes_back);
     tcase_add_test(c, any_call_may_fail_at_the_start);
+    tcase_add_test(c, a_death_at_any_step_of_a_save_leaves_the_old_file_or_the_new_one);
+    tcase_add_test(c, a_death_at_any_step_of_a_dump_leaves_whole_files_and_dnsd_alive);
+    tcase_add_test(c, a_file_cut_or_flipped_anywhere_is_ignored_within_a_second);
+    tcase_add_test(c, a_full_disk_costs_lines_and_files_and_never_an_answer);
+    tcase_add_test(c, reloads_under_load_lose_no_answer_and_leak_nothing);
     return harness_run(s);
 }
