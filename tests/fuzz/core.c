@@ -19,16 +19,18 @@
 
 static struct world *w;
 static struct fuzz_input owner_in, server_in;
-static uint8_t forged[4];   /* no record with this address may reach a client */
-static uint64_t jumped_ms;  /* the last time that the clock jumped */
-static bool odd_ttls;       /* an override of any TTL is there or was */
-static unsigned n_not_sent; /* messages that the machine could not send, at most */
+static uint8_t forged[4];                  /* no record with this address may reach a client */
+static uint64_t jumped_ms;                 /* the last time that the clock jumped */
+static uint8_t private4[4], private16[16]; /* not either, with the guard against rebinding */
+static bool odd_ttls;                      /* an override of any TTL is there or was */
+static unsigned n_not_sent;                /* messages that the machine could not send, at most */
 
 /* What was asked, to be compared with what came. */
 static struct {
     uint8_t *msg;
     size_t len;
     bool stream;
+    bool looked_at;
 } expected[WORLD_ASKED_MAX];
 
 #define PICK(in, list) ((list)[fuzz_u8(in) % (sizeof(list) / sizeof *(list))])
@@ -67,10 +69,14 @@ static size_t put_rdata(uint8_t *out, const struct sent *s, uint16_t type)
     switch (type) {
     case WIRE_TYPE_A:
         memcpy(out, (uint8_t[]){192, 0, 2, fuzz_u8(&server_in)}, 4);
+        if (out[3] >= 224)
+            memcpy(out, private4, 4);
         return 4;
     case WIRE_TYPE_AAAA:
-        memset(out, 0, 16);
+        memset(out, 0x20, 16);
         out[15] = fuzz_u8(&server_in);
+        if (out[15] >= 224)
+            memcpy(out, private16, 16);
         return 16;
     case WIRE_TYPE_SOA:
         memset(out, 0, 22);
@@ -301,8 +307,21 @@ static void ask_message(const struct client *c, const uint8_t *msg, size_t len)
         return;
     expected[w->n_asked].msg = fuzz_exact(msg, len);
     expected[w->n_asked].len = len;
+    expected[w->n_asked].looked_at = false;
     expected[w->n_asked].stream = c->transport == CLIENT_TCP;
     world_ask_raw(w, c, expected[w->n_asked].msg, len);
+}
+
+/* Behind the OPT record without options that ends the message. */
+static size_t put_cookie(uint8_t *msg, size_t len)
+{
+    static const uint8_t lens[] = {8, 8, 24, 16, 40, 9};
+    size_t cookie = PICK(&owner_in, lens);
+    put16(msg + len - 2, (unsigned)cookie + 4);
+    put16(msg + len, 10);
+    put16(msg + len + 2, (unsigned)cookie);
+    memset(msg + len + 4, 0x33, cookie);
+    return len + 4 + cookie;
 }
 
 static void ask_something(void)
@@ -318,6 +337,8 @@ static void ask_something(void)
         type < 128 ? types[type & 1] : types[type % n_types],
         (how & 7) == 7 ? WIRE_CLASS_CH : WIRE_CLASS_IN, flags[how >> 5], sizes[(how & 7) % 6],
         how & 8);
+    if (type & 32 && sizes[(how & 7) % 6] > 0)
+        len = put_cookie(msg, len);
     if (how & 16) { /* something else about it */
         size_t taken, at = fuzz_u16(&owner_in) % len;
         const uint8_t *raw = fuzz_take(&owner_in, fuzz_u8(&owner_in) % 64, &taken);
@@ -386,6 +407,22 @@ static void set_servers(void)
     servers_set(core_servers(w->core), list, n, w->now_ms);
 }
 
+static struct rebind_name *rebind_names, *old_names;
+
+static void set_rebind(uint8_t how)
+{
+    struct rebind_conf *r = &w->conf.flight.rebind;
+    old_names = rebind_names;
+    rebind_names = NULL;
+    *r = (struct rebind_conf){.on = how >> 5 == 5};
+    if ((how & 0x87) == 0x87) {
+        rebind_names = malloc(sizeof *rebind_names);
+        FUZZ_MUST(rebind_names != NULL && rebind_name_parse("a.example", rebind_names) == 0);
+        r->allow = rebind_names;
+        r->n_allow = 1;
+    }
+}
+
 static void reconfigure(void)
 {
     static const uint64_t stales_ms[] = {0, 3000, 86400000}, onces_ms[] = {0, 500, 2000};
@@ -397,6 +434,7 @@ static void reconfigure(void)
     w->conf.prediction.share = 1 + (how >> 1 & 3);
     w->conf.predict = (how & 0x18) != 0x18;
     w->conf.flight.stale_ms = stales_ms[(how >> 5) % 3];
+    set_rebind(how);
     how = fuzz_u8(&owner_in);
     w->conf.flight.once_ms = onces_ms[(how & 3) % 3];
     w->conf.flight.prefetches_max = how & 4 ? 2 : 40;
@@ -407,6 +445,8 @@ static void reconfigure(void)
     w->conf.query.serve_stale = (how & 0xe0) != 0xa0;
     w->conf.query.keepalive_ds = how;
     FUZZ_MUST(core_reconfigure(w->core, &w->conf) == 0);
+    free(old_names);
+    old_names = NULL;
 }
 
 static void let_time_pass(void)
@@ -525,6 +565,26 @@ static void records_are_sound(const struct asked *a, const struct wire_query *q)
     FUZZ_MUST(more == 0 && c.at == a->len);
 }
 
+/* Whether a reply has the client's cookie, and ours behind it (RFC 7873 5.2.3). */
+static bool has_cookie(const struct asked *a, const struct wire_query *q)
+{
+    struct wire_view v;
+    if (!asked_opt(a, &v))
+        return false;
+    for (size_t at = v.rdata_at, end = at + v.rdata_len; at < end;) {
+        const uint8_t *option = a->reply + at;
+        size_t len = option[2] * 256u + option[3];
+        at += 4 + len;
+        FUZZ_MUST(at <= end);
+        if (option[0] != 0 || option[1] != 10)
+            continue;
+        FUZZ_MUST(q->edns.cookie != NULL && len == WIRE_COOKIE_LEN);
+        FUZZ_MUST(memcmp(option + 4, q->edns.cookie, 8) == 0);
+        return true;
+    }
+    return false;
+}
+
 static void reply_is_sound(const struct asked *a, const uint8_t *msg, size_t len, bool stream)
 {
     struct wire_query q;
@@ -538,10 +598,35 @@ static void reply_is_sound(const struct asked *a, const uint8_t *msg, size_t len
     FUZZ_MUST(a->reply[4] == 0 && a->reply[5] == (question_len > 0));
     FUZZ_MUST(memcmp(a->reply + WIRE_HEADER_LEN, msg + WIRE_HEADER_LEN, question_len) == 0);
     FUZZ_MUST(!asked_truncated(a) || asked_answers(a) == 0);
+    if (q.question.name != NULL)
+        FUZZ_MUST(has_cookie(a, &q) == (q.edns.cookie != NULL));
     if (a->asked_ms > jumped_ms)
         FUZZ_MUST(asked_took(a) <= FLIGHT_LIFE_MS);
     FUZZ_MUST(stream || asked_took(a) <= QUERY_LATE_MS || asked_answers(a) == 0);
     records_are_sound(a, &q);
+}
+
+/* The replies of a step: while the guard against rebinding is on, and no name exempt, none has an
+ * address of this network that a server gave. */
+static void nothing_is_rebound(void)
+{
+    const struct rebind_conf *r = &w->conf.flight.rebind;
+    for (size_t i = 0; i < w->n_asked; i++) {
+        const struct asked *a = &w->asked[i];
+        struct wire_cursor c;
+        struct wire_view v;
+        if (!a->answered || expected[i].looked_at)
+            continue;
+        expected[i].looked_at = true;
+        if (!r->on || r->n_allow > 0)
+            continue;
+        ck_assert_int_eq(wire_cursor_start(&c, a->reply, a->len), 0);
+        while (wire_cursor_next(&c, &v) == 1) {
+            const uint8_t *rdata = a->reply + v.rdata_at;
+            FUZZ_MUST(v.type != WIRE_TYPE_A || memcmp(rdata, private4, 4) != 0);
+            FUZZ_MUST(v.type != WIRE_TYPE_AAAA || memcmp(rdata, private16, 16) != 0);
+        }
+    }
 }
 
 static void everything_is_over(void)
@@ -597,14 +682,18 @@ static void step(void)
     }
 }
 
-/* FNV-1a: an address that the input cannot know. */
+/* FNV-1a: addresses that the input cannot know. */
 static void mark(const uint8_t *data, size_t size)
 {
     uint32_t h = 2166136261;
     for (size_t i = 0; i < size; i++)
         h = (h ^ data[i]) * 16777619;
     memcpy(forged, &h, sizeof forged);
-    forged[0] |= 0x10;
+    forged[0] = 0x60;
+    private4[0] = 10;
+    private16[0] = 0xfd;
+    memcpy(private4 + 1, &h, 3);
+    memcpy(private16 + 8, &h, 4);
 }
 
 /* The first two bytes: how many of the others are the clients' and the owner's; what is left is the
@@ -628,9 +717,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (unsigned i = 0; i < STEPS_MAX && owner_in.left > 0 && w->n_sent < SENT_MOST; i++) {
         step();
         few_are_open();
+        nothing_is_rebound();
     }
     everything_is_over();
     world_free(w);
+    free(rebind_names);
+    rebind_names = NULL;
     return 0;
 }
 

@@ -1,6 +1,7 @@
 /* edns.c: fuzzes EDNS (RFC 6891): the OPT record of a question and of a reply, and cookies (RFC
  * 7873). A second reading of the options, the plainest there is, says what must be found. Knows
  * wire.h and server.h. */
+#include "cookie.h"
 #include "server.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/unit/wire_build.h"
@@ -101,12 +102,18 @@ static enum wire_query_verdict expected(const struct opt *o, const struct plain 
  * client's. */
 static void reply_to(const struct wire_query *q, uint16_t rcode, size_t limit)
 {
+    static const struct addr peer = {.ip = {[15] = 1}, .port = 4711};
+    static const uint8_t seed[COOKIE_SEED_LEN] = {1};
+    uint8_t made[COOKIE_LEN];
     struct wire_cursor c;
     struct wire_view v;
+    if (q->edns.cookie != NULL)
+        cookie_make(q->edns.cookie, &peer, 5, seed, made);
     struct wire_reply r = {.query = q,
         .rcode = rcode,
         .ede = WIRE_EDE_PROHIBITED,
         .keepalive_ds = q->edns.keepalive ? 100 : 0,
+        .cookie = q->edns.cookie != NULL ? made : NULL,
         .limit = limit};
     uint8_t *out = malloc(limit);
     FUZZ_MUST(out != NULL);
@@ -118,7 +125,8 @@ static void reply_to(const struct wire_query *q, uint16_t rcode, size_t limit)
         FUZZ_MUST((v.ttl_s >> 15 & 1) == q->edns.dnssec_ok);
         FUZZ_MUST((v.ttl_s >> 24) == rcode >> 4 && (v.ttl_s >> 16 & 255) == 0);
         FUZZ_MUST(!read_plainly(out + v.rdata_at, v.rdata_len).bad);
-        FUZZ_MUST(v.rdata_len == 6 + (q->edns.keepalive ? 6u : 0));
+        size_t cookie = q->edns.cookie != NULL ? 4 + COOKIE_LEN : 0;
+        FUZZ_MUST(v.rdata_len == 6 + (q->edns.keepalive ? 6u : 0) + cookie);
     }
     FUZZ_MUST(wire_cursor_next(&c, &v) == 0 && c.at == len);
     free(out);

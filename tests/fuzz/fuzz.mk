@@ -7,7 +7,7 @@ FUZZ = core message name edns poison conf resolvconf predictfile trace querylog 
        exchange
 FUZZ_name    = $(WIRE)
 FUZZ_message = $(WIRE)
-FUZZ_edns    = $(WIRE) server addr
+FUZZ_edns    = $(WIRE) server addr cookie
 FUZZ_core    = $(PURE) tests/replay/world
 FUZZ_poison  = $(POISON) $(WIRE)
 FUZZ_conf    = conf addr quantity rebind $(WIRE)
