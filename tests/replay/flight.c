@@ -974,6 +974,44 @@ START_TEST(no_loop_where_another_asks_or_it_asks_late_or_is_answered)
 }
 END_TEST
 
+/* ---- a machine that slept -------------------------------------------------------------------- */
+
+static void deaf_once(struct world *world, struct sent *s, void *ctx)
+{
+    (void)world;
+    (void)ctx;
+    if (strcmp(s->name, "lost.example") != 0)
+        world_answer(s);
+}
+
+START_TEST(an_hour_asleep_is_an_hour_for_what_is_cached_and_what_was_asked)
+{
+    struct server_state state;
+    w->server = deaf_once;
+    w->ttl_s = 7200;
+    world_ask(w, 1, "long.example", WIRE_TYPE_A);
+    world_run_for(w, 100);
+    w->ttl_s = 60;
+    world_ask(w, 1, "short.example", WIRE_TYPE_A);
+    world_run_for(w, 100);
+    struct asked *lost = world_ask(w, 1, "lost.example", WIRE_TYPE_A);
+    w->now_ms += 3600 * 1000; /* no turn in between */
+    world_begin(w);
+    world_end(w);
+    ck_assert_uint_eq(asked_rcode(lost), WIRE_SERVFAIL);
+    ck_assert_int_eq(servers_state(core_servers(w->core), 0, w->now_ms, &state), 0);
+    ck_assert_uint_eq(state.silent, 0); /* that is no news of the server */
+    struct asked *a = world_ask(w, 1, "long.example", WIRE_TYPE_A);
+    ck_assert_uint_eq(asked_ttl(a), 3600);
+    a = world_ask(w, 1, "short.example", WIRE_TYPE_A);
+    struct asked *next = world_ask(w, 1, "next.example", WIRE_TYPE_A);
+    world_run_for(w, 100);
+    ck_assert_uint_eq(asked_took(a), 40);
+    ck_assert_uint_eq(asked_ttl(a), 60);
+    ck_assert_uint_eq(asked_took(next), 40);
+}
+END_TEST
+
 static void add_tests(TCase *t)
 {
     tcase_add_test(t, twenty_clients_one_question);
@@ -1019,6 +1057,7 @@ static void add_tests(TCase *t)
     tcase_add_test(t, an_error_of_a_server_is_told_and_not_the_silence_of_the_next);
     tcase_add_test(t, going_over_to_tcp_is_told);
     tcase_add_test(t, server_that_asks_us_what_we_ask_it_is_a_loop);
+    tcase_add_test(t, an_hour_asleep_is_an_hour_for_what_is_cached_and_what_was_asked);
     tcase_add_test(t, no_loop_where_another_asks_or_it_asks_late_or_is_answered);
 }
 

@@ -335,6 +335,95 @@ START_TEST(edns_above_version_0_is_badvers)
 }
 END_TEST
 
+/* RFC 7871 11.1: who asks is nobody else's business, and no two clients get answers of their own.
+ */
+START_TEST(a_client_subnet_goes_no_further)
+{
+    uint8_t subnet[] = {0, 8, 0, 7, 0, 1, 24, 0, 198, 51, 0};
+    uint8_t msg[WIRE_QUERY_MAX];
+    struct asked *a[2];
+    world_begin(w);
+    for (unsigned i = 0; i < 2; i++) {
+        struct client c = world_client(w, i, CLIENT_UDP);
+        size_t len = ordinary(msg, 1232);
+        msg[len - 1] = sizeof subnet;
+        subnet[10] = (uint8_t)i;
+        memcpy(msg + len, subnet, sizeof subnet);
+        a[i] = world_ask_raw(w, &c, msg, len + sizeof subnet);
+    }
+    world_end(w);
+    world_run_for(w, 100);
+    ck_assert_uint_eq(w->n_sent, 1);
+    ck_assert_uint_eq(asked_answers(a[0]) + asked_answers(a[1]), 2);
+    const struct sent *s = w->sent[0];
+    for (size_t at = 0; at + sizeof subnet <= s->len; at++)
+        ck_assert(memcmp(s->msg + at, subnet, 8) != 0);
+}
+END_TEST
+
+/* Messages that a gate ends, by what they are: each is a change to an ordinary question. */
+static size_t gated(unsigned kind, uint8_t msg[WIRE_QUERY_MAX])
+{
+    size_t len = ordinary(msg, 1232);
+    size_t type_at = WIRE_HEADER_LEN + 11;
+    switch (kind) {
+    case 0: /* two questions */
+        msg[5] = 2;
+        break;
+    case 1: /* UPDATE */
+        msg[2] |= 5 << 3;
+        break;
+    case 2:
+        msg[type_at + 1] = WIRE_TYPE_TKEY;
+        break;
+    case 3:
+        msg[type_at + 1] = WIRE_TYPE_AXFR;
+        break;
+    case 4:
+        msg[type_at + 1] = WIRE_TYPE_IXFR;
+        break;
+    case 5:
+        msg[type_at + 1] = WIRE_TYPE_ANY;
+        break;
+    case 6:
+        msg[type_at + 3] = WIRE_CLASS_CH;
+        break;
+    case 7:
+        msg[type_at + 3] = 4; /* HS */
+        break;
+    case 8: /* RD=0 */
+        msg[2] = 0;
+        break;
+    case 9: /* EDNS version 1 */
+        msg[len - 5] = 1;
+        break;
+    default: /* bytes behind the end */
+        msg[len++] = 0;
+    }
+    return len;
+}
+
+START_TEST(every_gate_is_the_same_over_udp_and_tcp)
+{
+    for (unsigned kind = 0; kind <= 10; kind++) {
+        uint8_t msg[WIRE_QUERY_MAX];
+        struct asked *a[2];
+        size_t len = gated(kind, msg);
+        for (int transport = CLIENT_UDP; transport <= CLIENT_TCP; transport++) {
+            struct client c = world_client(w, 1, (enum client_transport)transport);
+            world_begin(w);
+            a[transport] = world_ask_raw(w, &c, msg, len);
+            world_end(w);
+        }
+        ck_assert_msg(a[0]->answered && a[1]->answered, "kind %u", kind);
+        ck_assert_uint_eq(a[0]->len, a[1]->len);
+        ck_assert_mem_eq(a[0]->reply, a[1]->reply, a[0]->len);
+        ck_assert_msg(a[0]->end.rcode != WIRE_NOERROR || kind == 5, "kind %u", kind);
+    }
+    ck_assert_uint_eq(w->n_sent, 0);
+}
+END_TEST
+
 START_TEST(signed_questions_are_refused)
 {
     static const uint8_t tsig[] = {0, 0, WIRE_TYPE_TSIG, 0, 255, 0, 0, 0, 0, 0, 0};
@@ -1676,6 +1765,8 @@ static void add_gates(TCase *t)
     tcase_add_test(t, classes_but_in_are_refused);
     tcase_add_test(t, chaos_is_told_to_this_machine_only);
     tcase_add_test(t, edns_above_version_0_is_badvers);
+    tcase_add_test(t, a_client_subnet_goes_no_further);
+    tcase_add_test(t, every_gate_is_the_same_over_udp_and_tcp);
     tcase_add_test(t, signed_questions_are_refused);
     tcase_add_test(t, types_at_the_edges);
     tcase_add_test(t, any_gets_one_small_record);

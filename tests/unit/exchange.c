@@ -495,6 +495,63 @@ START_TEST(largest_reply)
 }
 END_TEST
 
+/* A server that sends more than was asked for is not one that we know. */
+START_TEST(reply_larger_than_was_offered)
+{
+    const struct server s = server_open(SOCK_DGRAM);
+    ask(0, &s.addr, UPSTREAM_UDP);
+    udp_take(&s, &query);
+    make_reply(&query, &reply);
+    memcpy(&bad, &reply, sizeof bad);
+    memset(bad.bytes + bad.len, 0, WIRE_UDP_MAX + 1 - bad.len);
+    bad.len = WIRE_UDP_MAX + 1;
+    udp_put(&s, &bad);
+    wait_thrown_away(1);
+    ck_assert_int_eq(got[0].n, 0);
+    udp_put(&s, &reply);
+    wait_for(0, 1);
+    check_reply(0, &reply);
+    close(s.fd);
+}
+END_TEST
+
+/* The socket of ours that is connected to the server; -1 where there is none. */
+static int connected_to(const struct server *s)
+{
+    for (int fd = 0; fd < 1024; fd++) {
+        struct sockaddr_storage ss;
+        socklen_t len = sizeof ss;
+        struct addr peer;
+        if (getpeername(fd, (struct sockaddr *)&ss, &len) == 0 &&
+            sockaddr_to_addr(&ss, &peer) == 0 && addr_equal(&peer, &s->addr))
+            return fd;
+    }
+    return -1;
+}
+
+/* Forged ICMP "fragmentation needed" must not make questions travel in pieces (RFC 9715 3). */
+START_TEST(forged_path_mtu_is_not_listened_to)
+{
+    static const char *const ips[] = {"127.0.0.1", "::1"};
+    for (unsigned i = 0; i < 2; i++) {
+        const struct server s = server_open_at(ips[i], SOCK_DGRAM);
+        ask(i, &s.addr, UPSTREAM_UDP);
+        udp_take(&s, &query);
+        const int fd = connected_to(&s);
+        ck_assert_int_ge(fd, 0);
+        int value = -1;
+        socklen_t len = sizeof value;
+        const bool four = addr_is_ipv4(&s.addr);
+        ck_assert_int_eq(getsockopt(fd, four ? IPPROTO_IP : IPPROTO_IPV6,
+                             four ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER, &value, &len),
+            0);
+        ck_assert_int_eq(value, four ? IP_PMTUDISC_OMIT : IPV6_PMTUDISC_OMIT);
+        cancel(i);
+        close(s.fd);
+    }
+}
+END_TEST
+
 START_TEST(reply_from_another_port_or_address)
 {
     const struct server s = server_open(SOCK_DGRAM);
@@ -1867,6 +1924,8 @@ static TCase *udp_case(void)
     tcase_add_test(c, right_reply_over_ipv6);
     tcase_add_loop_test(c, not_the_awaited_reply, 0, N_FAULTS);
     tcase_add_test(c, largest_reply);
+    tcase_add_test(c, reply_larger_than_was_offered);
+    tcase_add_test(c, forged_path_mtu_is_not_listened_to);
     tcase_add_test(c, reply_from_another_port_or_address);
     tcase_add_test(c, reply_to_another_socket);
     tcase_add_test(c, third_wrong_id_is_suspect_once);

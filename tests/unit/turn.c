@@ -8,7 +8,18 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
+
+/* Which clock was read last; libev reads others. */
+static clockid_t clock_read;
+
+int clock_gettime(clockid_t id, struct timespec *ts)
+{
+    clock_read = id;
+    return (int)syscall(SYS_clock_gettime, id, ts);
+}
 
 static struct ev_loop *loop;
 static struct turn *turn;
@@ -90,6 +101,20 @@ static void on_readable(struct ev_loop *l, struct ev_io *w, int events)
     ev_io_stop(l, w);
     note('i');
 }
+
+/* CLOCK_MONOTONIC would stand still: what was cached before a night would be fresh in the morning.
+ */
+START_TEST(the_clock_goes_on_while_the_machine_sleeps)
+{
+    struct timespec boot;
+    uint64_t now_ms = clock_now_ms();
+    ck_assert_int_eq(clock_read, CLOCK_BOOTTIME);
+    ck_assert_int_eq(clock_gettime(CLOCK_BOOTTIME, &boot), 0);
+    uint64_t boot_ms = (uint64_t)boot.tv_sec * 1000 + (uint64_t)boot.tv_nsec / 1000000;
+    ck_assert_uint_le(now_ms, boot_ms);
+    ck_assert_uint_le(boot_ms, now_ms + 10000);
+}
+END_TEST
 
 START_TEST(starts_then_ticks_then_events_then_ends_in_their_order)
 {
@@ -219,6 +244,7 @@ int main(void)
     Suite *suite = suite_create("turn");
     TCase *tcase = tcase_create("turn");
     tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, the_clock_goes_on_while_the_machine_sleeps);
     tcase_add_test(tcase, starts_then_ticks_then_events_then_ends_in_their_order);
     tcase_add_test(tcase, what_is_due_in_the_past_comes_at_once);
     tcase_add_test(tcase, nothing_is_ticked_before_it_is_due);
