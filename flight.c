@@ -8,7 +8,7 @@
  * somebody guesses IDs (then a UDP reply is set aside and used only if TCP brings nothing), when a
  * cookie is missing, or when the case of the name was lost (a TCP reply proves whether the server
  * loses it). An answer ends it, so does an error that no further server can mend, and so does
- * FLIGHT_LIFE_MS.
+ * FLIGHT_LIFE_MS. A machine that slept meanwhile begins it again.
  *
  * A prefetch is a flight without a waiter. It sends one message only, tells the servers no failure
  * and leaves none in the cache; once a client joins, it is a flight like any other. */
@@ -25,9 +25,10 @@
 #define FAILURE_MIN_S 1    /* RFC 9520 3.2: doubled with each failure in a row */
 #define FAILURE_MAX_S 30
 #define FAILURE_LEN                                                                                \
-    4               /* value of a failure in the cache: rcode (2), seconds (1), network error (1) */
-#define ECHO_MS 200 /* sooner than any client repeats itself */
-#define HELD_MS 30000 /* a stale answer is not refreshed again for so long (RFC 8767 5) */
+    4 /* value of a failure in the cache: rcode (2), seconds (1), network error (1) */
+#define ECHO_MS  200   /* sooner than any client repeats itself */
+#define SLEPT_MS 30000 /* so late is no turn of a loop that runs */
+#define HELD_MS  30000 /* a stale answer is not refreshed again for so long (RFC 8767 5) */
 
 enum { FIRST, NEWEST, STREAM, N_ATTEMPTS };
 
@@ -910,11 +911,37 @@ static void give_up(struct flight *f)
     fail(f);
 }
 
+/* Nobody looked for so long that the machine must have slept (SECURITY 6). What was on its way is
+ * lost, but the stubs' own clocks stood still: they may wait yet, and so their question is asked as
+ * if it were new. */
+static void begin_again(struct flight *f)
+{
+    struct flights *all = f->all;
+    struct cache_view v;
+    for (int i = 0; i < N_ATTEMPTS; i++) {
+        upstream_cancel(f->attempt[i].ask);
+        f->attempt[i].ask = NULL;
+    }
+    f->udp_sent = f->tcp_sent = 0;
+    f->tcp_cause = FLIGHT_TCP_NONE;
+    f->tcp_lost = f->nudged = f->cookie_renewed = false;
+    f->tried = 0;
+    f->give_up_ms = all->now_ms + FLIGHT_LIFE_MS;
+    f->stale_ms = find_stale(f, &v) ? all->now_ms + FLIGHT_STALE_MS : FLIGHT_NEVER_MS;
+    f->retry_ms = FLIGHT_NEVER_MS;
+    send_udp(f);
+    if (!anything_under_way(f))
+        f->retry_ms = all->now_ms + AGAIN_MS;
+    heap_settle(all, f);
+}
+
 /* Does one thing that is due. Each call ends the flight or moves a deadline. */
 static void on_due(struct flight *f)
 {
     uint64_t now_ms = f->all->now_ms;
-    if (f->give_up_ms <= now_ms)
+    if (now_ms - due_of(f) > SLEPT_MS && !f->speculative)
+        begin_again(f);
+    else if (f->give_up_ms <= now_ms)
         give_up(f);
     else if (f->stale_ms <= now_ms)
         serve_stale(f);
