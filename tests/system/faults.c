@@ -317,15 +317,16 @@ static bool path_stale(unsigned i, uint64_t wait_ms)
 static bool path_prefetch(unsigned i, uint64_t wait_ms)
 {
     (void)i;
-    return get("p1.example.com", TYPE_A, NOERROR, wait_ms) &
-           get("p2.example.com", TYPE_A, NOERROR, wait_ms);
+    bool first = get("p1.example.com", TYPE_A, NOERROR, wait_ms);
+    return get("p2.example.com", TYPE_A, NOERROR, wait_ms) && first;
 }
 
 static bool path_joined(unsigned i, uint64_t wait_ms)
 {
     const char *name = text("join%u.example.com", i);
     struct question one = ask(dut, name, TYPE_A), two = ask(dut, name, TYPE_A);
-    return right(receive(one, wait_ms), NOERROR) & right(receive(two, wait_ms), NOERROR);
+    bool first = right(receive(one, wait_ms), NOERROR);
+    return right(receive(two, wait_ms), NOERROR) && first;
 }
 
 /* A question of any kind, as bytes: with EDNS, a cookie, another class, opcode or flags. */
@@ -376,7 +377,7 @@ static struct sockaddr_in dut_address(void)
 /* The rcode of the reply, -1 for none. */
 static int ask_odd(const struct odd *o, uint64_t wait_ms)
 {
-    uint8_t msg[512], reply[4096];
+    uint8_t msg[512], reply[4096] = {0};
     struct sockaddr_in to = dut_address();
     struct pollfd p = {.fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), .events = POLLIN};
     size_t len = put_odd(msg, o);
@@ -429,7 +430,7 @@ static bool path_not_recursive(unsigned i, uint64_t wait_ms)
 /* Over a connection of its own. */
 static bool ask_tcp(const char *name, uint64_t wait_ms)
 {
-    uint8_t msg[512], reply[4096];
+    uint8_t msg[512], reply[4096] = {0};
     struct sockaddr_in to = dut_address();
     struct pollfd p = {.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), .events = POLLIN};
     struct odd o = {1, 0, name, TYPE_A, 1, false, false};
