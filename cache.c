@@ -669,6 +669,9 @@ struct cache *cache_create(size_t bytes, const uint8_t seed[CACHE_SEED_LEN])
         free(c);
         return NULL;
     }
+    /* Processes that only write files have no use for it, and a fork that copies the tables of so
+     * many pages would hold up the loop. */
+    (void)madvise(c->region, bytes, MADV_DONTFORK);
     memcpy(c->seed, seed, sizeof c->seed);
     lay_out(c);
     return c;

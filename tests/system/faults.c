@@ -851,6 +851,65 @@ START_TEST(a_death_at_any_step_of_a_save_leaves_the_old_file_or_the_new_one)
 }
 END_TEST
 
+/* ---- a save that fails ------------------------------------------------------------------------
+ */
+
+static void fail_save(const char *how, const struct fault_row *row, long k, bool forever)
+{
+    int code;
+    const char *what = text("save, call %ld of %s fails with %s%s", k, kind_name(row->kind),
+        strerrorname_np(row->error), forever ? " for ever" : "");
+    dut = launch_ready(how);
+    unsigned long old = n_dependencies(dnsd_await(dut, "loaded from"));
+    ck_assert(path_prefetch(0, WAIT_MS));
+    arm(1ULL << row->kind, row->error, k, forever);
+    ck_assert_int_eq(kill(dut->pid, SIGTERM), 0);
+    dnsd_wait_end(dut, &code);
+    n_faults += plan->n_failed > 0;
+    disarm();
+    ck_assert_msg(code == 0, "%s: ended with %d:\n%s", what, code, log_end(dut));
+    ck_assert_uint_le(n_files("learned"), row->kind == FAULT_UNLINK ? 2 : 1);
+    dut = launch_ready(how);
+    ck_assert_msg(n_dependencies(dnsd_await(dut, "loaded from")) >= old, "%s", what);
+    ck_assert_int_eq(dnsd_stop(dut), 0);
+}
+
+static void fail_on_saves(unsigned nth)
+{
+    unsigned long counts[N_FAULTS];
+    unsigned card = 0;
+    n_worker = nth;
+    prepare();
+    learn(0);
+    ck_assert_int_eq(dnsd_stop(dut), 0);
+    const char *how = options();
+    dut = launch_ready(how);
+    ck_assert(path_prefetch(0, WAIT_MS));
+    count_anew();
+    ck_assert_int_eq(dnsd_stop(dut), 0);
+    for (int i = 0; i < N_FAULTS; i++)
+        counts[i] = plan->n_calls[i];
+    for (size_t r = 0; r < N_ROWS; r++) {
+        for (long k = 1; k <= (long)counts[rows[r].kind]; k++) {
+            size_t mark = texts_mark();
+            if (is_mine(card++))
+                fail_save(how, &rows[r], k, false);
+            if (!rows[r].once_only && is_mine(card++))
+                fail_save(how, &rows[r], k, true);
+            texts_forget(mark);
+        }
+    }
+    printf("worker %u: %u faults at ends and in saves\n", nth, n_faults);
+    responder_stop(server);
+}
+
+START_TEST(any_call_may_fail_at_the_end_and_the_old_file_or_the_new_one_is_there)
+{
+    if (!is_wrapped())
+        harness_side_by_side(WORKERS, fail_on_saves);
+}
+END_TEST
+
 /* Whole is a table of lines with seven fields, and a graph that ends. */
 static void must_be_whole_or_absent(void)
 {
@@ -1117,6 +1176,7 @@ int main(void)
     tcase_add_test(c, any_call_may_fail_on_any_path_and_service_comes_back);
     tcase_add_test(c, any_call_may_fail_at_the_start);
     tcase_add_test(c, a_death_at_any_step_of_a_save_leaves_the_old_file_or_the_new_one);
+    tcase_add_test(c, any_call_may_fail_at_the_end_and_the_old_file_or_the_new_one_is_there);
     tcase_add_test(c, a_death_at_any_step_of_a_dump_leaves_whole_files_and_dnsd_alive);
     tcase_add_test(c, a_file_cut_or_flipped_anywhere_is_ignored_within_a_second);
     tcase_add_test(c, a_full_disk_costs_lines_and_files_and_never_an_answer);
