@@ -291,16 +291,18 @@ function panel(m, d, left, is_last_row,    i, k, v, x, step) {
     if (is_last_row) text(left + width / 2, base + 36, "n m", "visit")
 }
 
-function legend(y,    k, x) {
-    x = 24
-    for (k = 1; k <= server[0]; k++) {
-        rule("w " class_of(k), x, y - 11, x, y + 3)
-        printf "<circle class=\"d %s\" cx=\"%.1f\" cy=\"%.1f\" r=\"4\"/>\n", class_of(k), x, y - 4
-        text(x + 10, y, "n", server[k] == "upstream" ? "the upstream itself" : server[k])
-        x += 36 + 6.8 * length(server[k] == "upstream" ? "the upstream itself" : server[k])
+# Starts at y; a line holds so many servers, and the last one the target.
+function legend(y, a_line,    k, x) {
+    for (k = 0; k < server[0]; k++) {
+        x = 24 + k % a_line * 150
+        if (k > 0 && k % a_line == 0) y += 20
+        rule("w " class_of(k + 1), x, y - 11, x, y + 3)
+        printf "<circle class=\"d %s\" cx=\"%.1f\" cy=\"%.1f\" r=\"4\"/>\n", class_of(k + 1), x, \
+            y - 4
+        text(x + 10, y, "n", server[k + 1] == "upstream" ? "the upstream itself" : server[k + 1])
     }
-    rule("t", x, y - 4, x + 22, y - 4)
-    text(x + 28, y, "n", sprintf("%.2f round trips: the target from visit 3 on", target))
+    rule("t", 20, y + 16, 42, y + 16)
+    text(48, y + 20, "n", sprintf("%.2f round trips: the target from visit 3 on", target))
 }
 
 function style(    s) {
@@ -320,24 +322,26 @@ function style(    s) {
     print "<style>" s "</style>"
 }
 
-# A row for each mode, a column for each delay.
-function svg(    i, j, total, m, across) {
+# A row for each mode, a column for each delay. Lines of text leave room for wide letters.
+function svg(    i, j, total, m, across, a_line, head) {
     width = 250; height = 130
     across = 20 + 310 * delay[0]
     if (across < 720) across = 720
-    total = 96 + mode[0] * 206 + 60
+    a_line = int((across - 24) / 150)
+    head = 110 + 20 * int((server[0] + a_line - 1) / a_line)
+    total = head + mode[0] * 206 + 60
     printf "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" " \
         "viewBox=\"0 0 %d %d\">\n", across, total, across, total
     print "<title>Waiting for DNS on the critical path of page loads, in round trips</title>"
     style()
     print "<rect class=\"bg\" width=\"100%\" height=\"100%\"/>"
     text(20, 28, "h", "How many round trips a page waits for DNS")
-    text(20, 48, "n", "On the chain of names up to the page's last answer. Dot: median over trees;" \
-        " bar: lowest to highest.")
-    legend(74)
+    text(20, 48, "n", "On the chain of names up to the page's last answer.")
+    text(20, 64, "n", "Dot: median over trees; bar: lowest to highest.")
+    legend(90, a_line)
     for (i = 1; i <= mode[0]; i++) {
         m = mode[i]
-        base = 96 + (i - 1) * 206 + 42 + height
+        base = head + (i - 1) * 206 + 42 + height
         text(20, base - height - 26, "r", title[m])
         find_top(m)
         for (j = 1; j <= delay[0]; j++) {
