@@ -821,6 +821,131 @@ START_TEST(a_prefetch_keeps_no_client_from_being_served)
 }
 END_TEST
 
+/* ---- the control group ----------------------------------------------------------------------- */
+
+static void set_control(unsigned percent)
+{
+    w->conf.prediction.control_percent = percent;
+    reconfigure();
+}
+
+/* A burst by itself: the client is silent for more than 5 s behind it. */
+static void burst(const char *first, const char *second)
+{
+    visit(1, first, second);
+    world_run_for(w, 1000);
+}
+
+START_TEST(a_control_burst_is_not_prefetched_for_and_is_learned_from)
+{
+    set_control(100);
+    burst("a.example", "b.example");
+    burst("a.example", "b.example");
+    ck_assert_uint_eq(score("a.example", "b.example"), 2); /* seen in 2 windows of 2 */
+    size_t sent = sent_b();
+    ask(1, "a.example");
+    world_run_for(w, 100);
+    ck_assert_uint_eq(sent_b(), sent);
+    struct asked *b = ask(1, "b.example");
+    ck_assert_uint_eq(asked_took(b), 40);
+    world_run_for(w, 6000);
+    ck_assert_uint_eq(counts().prefetches, 0);
+    ck_assert_uint_eq(counts().waits[PREDICT_CONTROL].bursts, 3);
+    ck_assert_uint_eq(counts().waits[PREDICT_TREATED].bursts, 0);
+    ck_assert_int_eq(counts().measured_ms, 0); /* with nothing to compare with */
+    set_control(0);
+    ask(1, "a.example"); /* what the control bursts taught serves now */
+    ck_assert_uint_eq(sent_b(), sent + 2);
+    world_run_for(w, 50);
+    ck_assert_uint_eq(asked_took(ask(1, "b.example")), 0);
+}
+END_TEST
+
+#define N_BURSTS 200
+
+/* Bursts of a and b, once b is known to follow: a letter for each, c where nothing was fetched
+ * ahead. */
+static void draw_groups(unsigned percent, char groups[N_BURSTS + 1])
+{
+    restart();
+    learn(1);
+    world_run_for(w, 1000);
+    set_control(percent);
+    for (unsigned i = 0; i < N_BURSTS; i++) {
+        uint64_t before = counts().prefetches;
+        burst("a.example", "b.example");
+        groups[i] = counts().prefetches > before ? 't' : 'c';
+    }
+    groups[N_BURSTS] = '\0';
+}
+
+static unsigned n_control(const char *groups)
+{
+    unsigned n = 0;
+    for (; *groups != '\0'; groups++)
+        n += *groups == 'c';
+    return n;
+}
+
+/* Of 200, with standard deviations of 6.1 and 7.1. */
+START_TEST(the_share_of_control_bursts_is_as_drawn)
+{
+    static char first[N_BURSTS + 1], again[N_BURSTS + 1];
+    draw_groups(25, first);
+    ck_assert_uint_ge(n_control(first), 50 - 18);
+    ck_assert_uint_le(n_control(first), 50 + 18);
+    ck_assert_uint_eq(counts().waits[PREDICT_CONTROL].bursts, n_control(first));
+    ck_assert_uint_eq(counts().used, counts().prefetches);
+    draw_groups(25, again); /* the same seed draws the same */
+    ck_assert_str_eq(first, again);
+    draw_groups(50, again);
+    ck_assert_uint_ge(n_control(again), 100 - 21);
+    ck_assert_uint_le(n_control(again), 100 + 21);
+    draw_groups(0, again);
+    ck_assert_uint_eq(n_control(again), 0);
+    draw_groups(100, again);
+    ck_assert_uint_eq(n_control(again), N_BURSTS);
+}
+END_TEST
+
+/* Bursts of a, b and a name that is never asked again. Behind the first question of each, a control
+ * burst has two waits of 40 ms, and another one of 0 and one of 40. So a question waits 20 ms less,
+ * and a burst 40. Every prefetch is used, so that what is estimated is the same. */
+START_TEST(the_measured_saving_is_what_the_control_bursts_waited_more)
+{
+    struct predict_counts n;
+    char once[] = "x000.example";
+    set_control(100); /* so that no burst with prefetch has to learn first */
+    burst("a.example", "b.example");
+    burst("a.example", "b.example");
+    set_control(50);
+    for (unsigned i = 0; i < 40; i++) {
+        ask(1, "a.example");
+        world_run_for(w, 50);
+        ask(1, "b.example");
+        once[1] = (char)('0' + i / 10);
+        once[2] = (char)('0' + i % 10);
+        ask(1, once);
+        world_run_for(w, 6000);
+    }
+    n = counts();
+    const struct predict_waits *control = &n.waits[PREDICT_CONTROL];
+    const struct predict_waits *treated = &n.waits[PREDICT_TREATED];
+    ck_assert_uint_eq(control->bursts + treated->bursts, 42);
+    ck_assert_uint_gt(control->bursts, 10);
+    ck_assert_uint_gt(treated->bursts, 10);
+    ck_assert_uint_eq(control->questions, 2 * control->bursts - 2); /* the two that taught */
+    ck_assert_uint_eq(control->waits, control->questions);
+    ck_assert_uint_eq(control->waiting_ms, 40 * control->questions);
+    ck_assert_uint_eq(treated->questions, 2 * treated->bursts);
+    ck_assert_uint_eq(treated->waits, treated->bursts);
+    ck_assert_uint_eq(treated->waiting_ms, 40 * treated->bursts);
+    ck_assert_int_eq(n.measured_ms, (int64_t)(40 * treated->bursts));
+    ck_assert_uint_eq(n.saved_ms, 40 * treated->bursts);
+    ck_assert_uint_eq(n.used, treated->bursts);
+}
+END_TEST
+
 /* ---- all of them ----------------------------------------------------------------------------- */
 
 static void add_gain(TCase *t)
@@ -864,6 +989,13 @@ static void add_rules(TCase *t)
     tcase_add_test(t, a_prefetch_keeps_no_client_from_being_served);
 }
 
+static void add_control(TCase *t)
+{
+    tcase_add_test(t, a_control_burst_is_not_prefetched_for_and_is_learned_from);
+    tcase_add_test(t, the_share_of_control_bursts_is_as_drawn);
+    tcase_add_test(t, the_measured_saving_is_what_the_control_bursts_waited_more);
+}
+
 static void add_case(Suite *s, const char *name, void (*add)(TCase *t))
 {
     TCase *t = tcase_create(name);
@@ -877,6 +1009,7 @@ int main(void)
     Suite *s = suite_create("replay/predict");
     add_case(s, "gain", add_gain);
     add_case(s, "rules", add_rules);
+    add_case(s, "control", add_control);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);
     int failed = srunner_ntests_failed(r);
