@@ -26,6 +26,11 @@ static unsigned rtt_ms(void)
     return harness_slow() ? 100 : 40;
 }
 
+static unsigned window_ms(void)
+{
+    return 12 * rtt_ms();
+}
+
 /* TTL 1 for names that say so, 0 for others. */
 static void answer_after_rtt(const struct asked *q, void *ctx)
 {
@@ -133,12 +138,11 @@ END_TEST
 static const char *learn(const char *name)
 {
     const char *path = path_of(name);
-    unsigned window_ms = 12 * rtt_ms();
-    struct dnsd *d = dnsd_start(
-        "-forward %s -predict-window %ums -predict-file %s", responder_at(server), window_ms, path);
+    struct dnsd *d = dnsd_start("-forward %s -predict-window %ums -predict-file %s",
+        responder_at(server), window_ms(), path);
     for (int i = 0; i < 2; i++) {
         visit(d, "tree.example.com");
-        pause_ms(window_ms + 50);
+        pause_ms(window_ms() + 50);
     }
     ck_assert_int_eq(dnsd_stop(d), 0);
     return path;
@@ -245,6 +249,159 @@ START_TEST(a_file_that_cannot_be_written_is_no_trouble_until_the_end)
 }
 END_TEST
 
+/* ---- seen live ------------------------------------------------------------------------------- */
+
+static const char *predict_bind(const struct dnsd *d)
+{
+    return run("dig @%s -p %u +short ch txt predict.bind", d->address, (unsigned)d->port).text;
+}
+
+static unsigned long figure_in(const char *shown, const char *words)
+{
+    must_have(shown, words);
+    return strtoul(strstr(shown, words) + strlen(words), NULL, 10);
+}
+
+/* Until the server was asked so often for the name. */
+static void await_asked(const char *name, size_t times)
+{
+    for (uint64_t end_ms = now_ms() + WAIT_MS; responder_asked(server, name) < times; pause_ms(1))
+        ck_assert_msg(now_ms() < end_ms, "%s was not asked for", name);
+}
+
+enum outcome { NOTHING_KNOWN, IN_TIME, LATE, NEVER };
+
+/* A visit of page.example.com, with what becomes of the prefetch of its style.example.com; then its
+ * window closes. */
+static void live_through(const struct dnsd *d, enum outcome outcome)
+{
+    size_t before = responder_asked(server, "style.example.com");
+    struct question page = ask(d, "page.example.com", TYPE_A);
+    if (outcome != NOTHING_KNOWN)
+        await_asked("style.example.com", before + 1);
+    if (outcome == LATE)
+        resolve(d, "style.example.com", TYPE_A);
+    ck_assert(receive(page, WAIT_MS).came);
+    if (outcome == IN_TIME)
+        pause_ms(2 * rtt_ms());
+    if (outcome == NOTHING_KNOWN || outcome == IN_TIME)
+        resolve(d, "style.example.com", TYPE_A);
+    pause_ms(window_ms() + 50);
+}
+
+/* One of each. That the last prefetch is unused is found when the next window closes. */
+static void live_through_all(const struct dnsd *d)
+{
+    uint64_t end_ms = now_ms() + WAIT_MS;
+    for (enum outcome o = NOTHING_KNOWN; o <= NEVER; o++)
+        live_through(d, o);
+    resolve(d, "other.example.com", TYPE_A);
+    while (strstr(predict_bind(d), "unused 1,") == NULL && now_ms() < end_ms)
+        pause_ms(10);
+}
+
+/* The clients' own are 4 times the page, 3 times its style and the other one: 8, to which 1 in vain
+ * was added. */
+static void must_tell_every_figure(struct dnsd *d)
+{
+    const char *shown = predict_bind(d);
+    must_have(shown, "\"prefetches 3, used 1, late 1, unused 1, saved ");
+    must_have(shown, " ms, pairs 1, bytes ");
+    must_have(shown, ", extra 12.5 %\"");
+    unsigned long saved_ms = figure_in(shown, "saved ");
+    ck_assert_uint_ge(saved_ms, rtt_ms() - 1);
+    unsigned long bytes = figure_in(shown, "bytes ");
+    ck_assert_uint_gt(bytes, 0);
+    must_have(dnsd_statistic(d, "prediction: "),
+        text("prediction: 3 prefetches for 8 questions: 1 used in time, 1 used late, 1 unused, 0 "
+             "not sent; %lu ms of waiting saved",
+            saved_ms));
+    must_have(dnsd_await(d, "prediction costs: "),
+        "costs: 12.5 % more questions upstream than the clients' own 8: 1 unused, 0 where");
+    must_have(dnsd_await(d, "prediction knows: "),
+        text("knows: 1 dependencies of 1 triggers, 0 windows open, %lu bytes", bytes));
+}
+
+/* Seen in 3 windows of 4: 2 * .75 / .67 is above 2. */
+static void must_be_the_table(const char *table)
+{
+    static const char start[] = "trigger\tdependency\tscore\twindows\tseen\tlag_ms\tclients\n"
+                                "page.example.com A\tstyle.example.com A\t2\t4\t3\t";
+    must_have(table, start);
+    char *end;
+    unsigned long lag_ms = strtoul(strstr(table, start) + strlen(start), &end, 10);
+    ck_assert_uint_gt(lag_ms, 0);
+    ck_assert_uint_lt(lag_ms, window_ms());
+    ck_assert_str_eq(end, "\t1\n");
+}
+
+static void must_be_the_graph(const char *path)
+{
+    const char *graph = read_file(path);
+    must_have(graph, "digraph dnsd {\n");
+    must_have(graph, "    \"page.example.com A\" -> \"style.example.com A\" [label=\"2, ");
+    must_have(graph, " ms\", penwidth=2];\n}\n");
+    if (!have_program("dot")) {
+        printf("no dot here: the graph is not drawn\n");
+        return;
+    }
+    struct output o = run("dot -Tplain %s", path);
+    ck_assert_int_eq(o.code, 0);
+    must_have(o.text, "\nedge \"page.example.com A\" \"style.example.com A\" ");
+    must_lack(o.text, "rror");
+}
+
+START_TEST(what_prediction_did_is_told_and_what_it_learned_is_drawn)
+{
+    const char *path = path_of("learned.dot");
+    server = responder_start(answer_after_rtt, NULL);
+    struct dnsd *d = dnsd_start("-forward %s -predict-window %ums -predict-dump %s",
+        responder_at(server), window_ms(), path);
+    live_through_all(d);
+    must_tell_every_figure(d);
+    dnsd_await(d, text("dumped to %s and %s.tsv", path, path));
+    must_be_the_table(read_file(text("%s.tsv", path)));
+    must_be_the_graph(path);
+    responder_stop(server);
+}
+END_TEST
+
+/* A client at its own address, so that another burst begins without 5 s of silence. */
+static void resolve_from(const char *client, const struct dnsd *d, const char *name)
+{
+    struct output o =
+        run("dig -b %s @%s -p %u +short %s", client, d->address, (unsigned)d->port, name);
+    ck_assert_str_eq(o.text, "192.0.2.1\n");
+}
+
+START_TEST(what_is_saved_is_measured_against_the_control_bursts_and_told)
+{
+    server = responder_start(answer_after_rtt, NULL);
+    const char *options = text("forward %s\npredict-window %ums\npredict-share 1\npredict-control ",
+        responder_at(server), window_ms());
+    struct dnsd *d = dnsd_start("-config %s", write_file("dnsd.conf", "%s100%%\n", options));
+    for (int i = 0; i < 2; i++)
+        live_through(d, NOTHING_KNOWN);
+    must_have(predict_bind(d), "prefetches 0,");
+    must_have(predict_bind(d), ", measured 0 ms\"");
+    dnsd_statistic(d, "prediction: 0 prefetches for 4 questions");
+    must_have(dnsd_await(d, "control bursts without: "),
+        "without: 3 questions after the first, in 1 bursts; 3 of them waited (100 %), ");
+    write_file("dnsd.conf", "%s0%%\n", options);
+    dnsd_reload(d);
+    resolve_from("127.0.0.77", d, "page.example.com");
+    pause_ms(2 * rtt_ms());
+    resolve_from("127.0.0.77", d, "style.example.com");
+    unsigned long ms = figure_in(predict_bind(d), ", measured ");
+    ck_assert_uint_ge(ms, rtt_ms() - 1); /* what one question has waited in the control burst */
+    must_have(dnsd_statistic(d, "bursts with prefetch: "),
+        "prefetch: 1 questions after the first, in 1 bursts; 0 of them waited (0 %), 0.0 ms");
+    must_have(dnsd_await(d, "measured against the control bursts: "),
+        text("bursts: %lu ms of waiting saved", ms));
+    responder_stop(server);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("system/predict");
@@ -254,5 +411,7 @@ int main(void)
     tcase_add_test(c, what_was_learned_survives_a_death_too);
     tcase_add_test(c, a_damaged_file_is_reported_and_ignored);
     tcase_add_test(c, a_file_that_cannot_be_written_is_no_trouble_until_the_end);
+    tcase_add_test(c, what_prediction_did_is_told_and_what_it_learned_is_drawn);
+    tcase_add_test(c, what_is_saved_is_measured_against_the_control_bursts_and_told);
     return harness_run(s);
 }
