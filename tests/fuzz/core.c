@@ -159,39 +159,71 @@ static size_t corrupted(uint8_t *out, size_t len)
     return len;
 }
 
-/* An answer that must not count, or whose record must not: it carries the mark. */
+/* Behind a reply: an OPT record with a cookie that is not ours. */
+static size_t put_wrong_cookie(uint8_t *out, size_t len, uint8_t by)
+{
+    static const uint8_t opt[] = {0, 0, WIRE_TYPE_OPT, 4, 208, 0, 0, 0, 0, 0, 20, 0, 10, 0, 16};
+    memcpy(out + len, opt, sizeof opt);
+    memset(out + len + sizeof opt, by, 16);
+    out[11] = 1;
+    return len + sizeof opt + 16;
+}
+
+static bool has_our_cookie(const struct sent *s)
+{
+    struct wire_query q;
+    return s->transport == UPSTREAM_UDP && wire_parse_query(s->msg, s->len, &q) == WIRE_QUERY_OK &&
+           q.edns.cookie != NULL;
+}
+
+enum forgery {
+    FORGED_RECORD, /* of another name, under the right question */
+    FORGED_ID,
+    FORGED_QUERY,
+    FORGED_OPCODE,
+    FORGED_COUNT,
+    FORGED_NAME,
+    FORGED_QUESTION, /* its type or class */
+    FORGED_LENGTH,   /* everything but the first bytes is missing */
+    FORGED_COOKIE,
+    FORGERIES
+};
+
+/* An answer that must not count, or whose record must not: it carries the mark. Returns its length,
+ * or 0. */
 static size_t forgery(const struct sent *s, uint8_t out[WIRE_MESSAGE_MAX])
 {
-    size_t len = world_reply_start(s, 0, out);
-    size_t name_end = len - 4;
+    size_t len = world_reply_start(s, 0, out), name_end = len - 4;
     uint8_t how = fuzz_u8(&server_in), by = (uint8_t)(1 + fuzz_u8(&server_in) % 255);
+    enum forgery kind = (enum forgery)(how % FORGERIES);
     const char *owner = s->name[0] == '.' ? "" : s->name;
-    if (how % 8 == 0) /* a record of another name, under the right question */
-        owner = "victim.example";
-    len = world_add(out, len, how % 8 == 0 ? how >> 6 : 0, owner,
-        how % 8 == 0 ? WIRE_TYPE_A : s->type, 600, forged, sizeof forged);
-    switch (how % 8) {
-    case 0:
-        break;
-    case 1:
+    if (kind == FORGED_RECORD)
+        return world_add(
+            out, len, how >> 6, "victim.example", WIRE_TYPE_A, 600, forged, sizeof forged);
+    len = world_add(out, len, 0, owner, s->type, 600, forged, sizeof forged);
+    switch (kind) {
+    case FORGED_ID:
         out[by & 1] ^= by | 1;
         break;
-    case 2:
+    case FORGED_QUERY:
         out[2] &= 0x7f;
         break;
-    case 3:
+    case FORGED_OPCODE:
         out[2] |= (uint8_t)(8 + by % 8 * 8);
         break;
-    case 4:
+    case FORGED_COUNT:
         out[5] = (uint8_t)(by % 2 * 2);
         break;
-    case 5: /* a letter or a length */
+    case FORGED_NAME: /* a letter or a length */
         out[WIRE_HEADER_LEN + by % (name_end - WIRE_HEADER_LEN)] ^= 0x11;
         break;
-    case 6:
+    case FORGED_QUESTION:
         out[name_end + by % 4] ^= by;
         break;
-    default: /* everything but the first bytes is missing */
+    case FORGED_COOKIE:
+        len = has_our_cookie(s) ? put_wrong_cookie(out, len, by) : 0;
+        break;
+    default:
         len = by % (name_end + 1);
     }
     return len;
@@ -242,9 +274,9 @@ static void reply_once(struct sent *s)
         break;
     case 8:
     case 9:
-        if (is_victim(s))
+        len = is_victim(s) ? 0 : forgery(s, out);
+        if (len == 0)
             return;
-        len = forgery(s, out);
         break;
     case 10: /* a bare header */
         world_reply_start(s, fuzz_u8(&server_in) & WIRE_RCODE, out);
@@ -766,4 +798,8 @@ void fuzz_seeds(void)
     SEED("stale", "\x80\1\0\0\1\1\x8\xc\x80\2\0\0\1\2\x8\x8", "\0\0\2\0\2\0\2\0\2");
     /* Overrides with a target elsewhere, other servers, other settings. */
     SEED("owner", "\xb\3\x80\1\0\0\1\1\xc\2\1\x42\xd\1\0\x80\1\4\0\1\2\x8\x8", "\0\0\5");
+    /* An address of this network, and then the guard is set up. */
+    SEED("rebound", "\x80\1\0\0\1\1\x8\x8\xd\xa0\0\x80\2\0\0\1\2\x8\x8", "\0\3\0\1\x8\5\xff");
+    /* A reply with somebody else's cookie, then the right one. */
+    SEED("cookie", "\x80\1\0\0\1\1\x8\x8", "\1\x38\x8\7\0\5");
 }

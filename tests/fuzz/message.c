@@ -128,6 +128,16 @@ static void ask_upstream(const struct wire_query *q, const struct settings *s)
     FUZZ_MUST(wire_match_reply(msg, len, reply, reply_len) == WIRE_MATCH);
     reply[0] ^= 1;
     FUZZ_MUST(wire_match_reply(msg, len, reply, reply_len) == WIRE_MISMATCH_ID);
+    reply[0] ^= 1;
+    size_t behind = WIRE_HEADER_LEN + q->question.name_len;
+    for (size_t at = behind; at < behind + 4; at++) { /* another type or class */
+        reply[at] ^= 1;
+        FUZZ_MUST(wire_match_reply(msg, len, reply, reply_len) == WIRE_MISMATCH);
+        reply[at] ^= 1;
+    }
+    size_t at = WIRE_HEADER_LEN + s->age_s % q->question.name_len;
+    reply[at] ^= 0x91; /* another name, or none */
+    FUZZ_MUST(wire_match_reply(msg, len, reply, reply_len) == WIRE_MISMATCH);
     free(reply);
 }
 
