@@ -29,7 +29,7 @@ NET  = net/clock net/loop net/signals net/turn net/sockaddr net/udp net/tcp net/
        net/exchange net/resolvconf
 OPS  = ops/log ops/querylog ops/trouble ops/stats ops/dump ops/privilege ops/savefile ops/writer
 DNSD = dnsd $(PURE) $(NET) $(OPS)
-LIBS = -lev -lsodium -lzscanner -lsystemd
+LIBS = -lev -lsodium -lzscanner -lsystemd -lcap-ng
 
 # Unit tests: each program, and the modules that it links. The list measures the coupling.
 UNIT = addr quantity rrtype rng wire rebind cookie cache predict poison special conf server resolvconf savefile log querylog trouble stats dump privilege tree ttls \
@@ -71,7 +71,7 @@ UNIT_udp        = net/udp net/turn net/sockaddr addr ops/log tests/unit/fakedesk
 UNIT_tcp        = net/tcp net/turn net/sockaddr addr $(WIRE) ops/log tests/unit/fakedesk
 UNIT_exchange   = net/exchange net/exchange_udp net/exchange_tcp net/turn net/sockaddr addr rng $(WIRE) ops/log
 LINK_tcp        = $(foreach f,malloc calloc realloc,-Wl,--wrap=$(f))
-CHECK_LIBS = -lcheck -lsubunit -lm -lrt -lpthread -lsodium -lzscanner -lev -ljansson -lpcap
+CHECK_LIBS = -lcheck -lsubunit -lm -lrt -lpthread -lsodium -lzscanner -lev -ljansson -lpcap -lcap-ng
 
 # Tools: each program, the modules and the libraries that it links.
 TOOLS = dnssequence dnsrehearse slowserver

@@ -4,15 +4,13 @@
 
 #include "ops/log.h"
 
+#include <cap-ng.h>
 #include <errno.h>
 #include <grp.h>
-#include <linux/capability.h>
 #include <pwd.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 static int fail(const char *what)
@@ -37,25 +35,27 @@ static const struct passwd *find_user(const char *user)
     return own;
 }
 
-/* What the bounding set lacks cannot be gained again by any exec. The kernel may know more
- * capabilities than the headers: EINVAL ends the list. A container's root may not be allowed to
- * (EPERM); no_new_privs says the same once more. */
-static int empty_bounding_set(void)
+/* What the bounding set lacks cannot be gained again by any exec. A container's root may not be
+ * allowed to empty it; no_new_privs says the same once more. */
+static void empty_bounding_set(void)
 {
-    for (unsigned long cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
-        if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) != 0 && errno != EPERM)
-            return fail("PR_CAPBSET_DROP");
-    return 0;
+    capng_clear(CAPNG_SELECT_BOTH);
+    (void)capng_apply(CAPNG_SELECT_BOUNDS);
 }
 
 static int drop_capabilities(void)
 {
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
-    (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); /* capset below clears it too */
-    if (syscall(SYS_capset, &header, none) != 0)
-        return fail("capset");
+    capng_clear(CAPNG_SELECT_ALL);
+    (void)capng_apply(CAPNG_SELECT_AMBIENT); /* the kernel clears them with the others, too */
+    if (capng_apply(CAPNG_SELECT_CAPS) != 0)
+        return fail("capabilities");
     return 0;
+}
+
+static bool has_capabilities(void)
+{
+    return capng_get_caps_process() != 0 ||
+           capng_have_capabilities(CAPNG_SELECT_CAPS) != CAPNG_NONE;
 }
 
 static int become(const struct passwd *to)
@@ -78,13 +78,8 @@ static bool has_way_back(uid_t uid, gid_t gid)
         return true;
     if (ruid != uid || euid != uid || suid != uid || rgid != gid || egid != gid || sgid != gid)
         return true;
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct held[_LINUX_CAPABILITY_U32S_3] = {0};
-    if (syscall(SYS_capget, &header, held) != 0)
+    if (has_capabilities())
         return true;
-    for (size_t i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
-        if ((held[i].effective | held[i].permitted | held[i].inheritable) != 0)
-            return true;
     return setresuid(0, 0, 0) == 0 || setresgid(0, 0, 0) == 0;
 }
 
@@ -99,7 +94,8 @@ static int drop_root(const char *user)
         log_error("-user %s: that is root again; name a user without rights of its own", user);
         return -1;
     }
-    if (empty_bounding_set() != 0 || become(to) != 0 || drop_capabilities() != 0)
+    empty_bounding_set();
+    if (become(to) != 0 || drop_capabilities() != 0)
         return -1;
     if (has_way_back(uid, gid)) {
         log_error("cannot give up root: there is a way back to it");
