@@ -43,7 +43,7 @@ static bool stderr_is_journal(void)
 static void open_closed_descriptors(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-        if (fcntl(fd, F_GETFD) < 0)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
             (void)open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY); /* lowest: is fd */
 }
 
@@ -175,6 +175,26 @@ void log_debug(const char *format, ...)
     va_start(args, format);
     log_line(LEVEL_DEBUG, format, args);
     va_end(args);
+}
+
+/* Of the calls here, each is async-signal-safe, and so none of printf's. */
+void log_from_handler(const char *what, int number, const char *name)
+{
+    char line[256];
+    char digits[12] = {0};
+    size_t at = sizeof(digits) - 1;
+    unsigned left = number < 0 ? 0 : (unsigned)number;
+    do
+        digits[--at] = (char)('0' + left % 10);
+    while ((left /= 10) > 0);
+    const char *parts[] = {state.journal ? "<3>" : "error: ", what, digits + at, " (", name, ")"};
+    size_t len = 0;
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+        for (const char *c = parts[i]; *c != '\0' && len < sizeof(line) - 1; c++)
+            line[len++] = *c;
+    tame(line, len);
+    line[len++] = '\n';
+    (void)write_line(line, len);
 }
 
 /* Whether a line may go out now; then what was left out before is told. */

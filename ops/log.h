@@ -31,4 +31,7 @@ void log_warning_limited(struct log_limit *limit, unsigned long long now_ms, con
 void log_debug_limited(struct log_limit *limit, unsigned long long now_ms, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* For a signal handler: "error: what number (name)", without the time. */
+void log_from_handler(const char *what, int number, const char *name);
+
 #endif
