@@ -180,12 +180,8 @@ void resolvconf_parse(const char *text, size_t len, struct resolvconf_servers *o
 /* ---- the file -------------------------------------------------------------------------------- */
 
 /* Fills bytes as far as the file goes. Returns its length, or -1 with errno. */
-static ssize_t read_file(const char *path, char *bytes, size_t cap)
+static ssize_t read_file(int fd, char *bytes, size_t cap)
 {
-    /* A fifo in its place must not make us wait. */
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return -1;
     size_t len = 0;
     ssize_t n = 1;
     while (len < cap && n != 0) {
@@ -195,26 +191,42 @@ static ssize_t read_file(const char *path, char *bytes, size_t cap)
         else if (n < 0 && errno != EINTR)
             break;
     }
-    const int error = errno;
-    close(fd);
-    errno = error;
     return n < 0 ? -1 : (ssize_t)len;
 }
 
-int resolvconf_read(
-    const char *path, struct resolvconf_servers *out, resolvconf_report *report_to, void *ctx)
+static int read_open(
+    int fd, struct resolvconf_servers *out, resolvconf_report *report_to, void *ctx)
 {
-    memset(out, 0, sizeof *out);
     char *bytes = malloc(FILE_MAX + 1);
     if (!bytes)
         return -1;
-    const ssize_t len = read_file(path, bytes, FILE_MAX + 1);
+    const ssize_t len = read_file(fd, bytes, FILE_MAX + 1);
     if (len >= 0 && len <= FILE_MAX)
         resolvconf_parse(bytes, (size_t)len, out, report_to, ctx);
     const int error = len > FILE_MAX ? EFBIG : errno;
     free(bytes);
     errno = error;
     return len < 0 || len > FILE_MAX ? -1 : 0;
+}
+
+int resolvconf_read_open(
+    int fd, struct resolvconf_servers *out, resolvconf_report *report_to, void *ctx)
+{
+    memset(out, 0, sizeof *out);
+    const int result = read_open(fd, out, report_to, ctx);
+    const int error = errno;
+    close(fd);
+    errno = error;
+    return result;
+}
+
+int resolvconf_read(
+    const char *path, struct resolvconf_servers *out, resolvconf_report *report_to, void *ctx)
+{
+    memset(out, 0, sizeof *out);
+    /* A fifo in its place must not make us wait. */
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    return fd < 0 ? -1 : resolvconf_read_open(fd, out, report_to, ctx);
 }
 
 /* ---- watching -------------------------------------------------------------------------------- */

@@ -34,6 +34,10 @@ void resolvconf_parse(const char *text, size_t len, struct resolvconf_servers *o
 int resolvconf_read(
     const char *path, struct resolvconf_servers *out, resolvconf_report *report, void *ctx);
 
+/* The same from a descriptor that was opened for it (O_NONBLOCK), and closes it. */
+int resolvconf_read_open(
+    int fd, struct resolvconf_servers *out, resolvconf_report *report, void *ctx);
+
 struct resolvconf_watch;
 
 /* Calls changed once the file was changed, replaced, removed or made, directly or behind a symbolic

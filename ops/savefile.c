@@ -178,16 +178,24 @@ int savefile_check(const char *path)
     return result;
 }
 
-int savefile_read(const char *path, size_t max, uint8_t **out, size_t *len)
+int savefile_open(const char *path)
+{
+    return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+}
+
+int savefile_read_open(int fd, size_t max, uint8_t **out, size_t *len)
 {
     if (max > SIZE_MAX / 2)
         max = SIZE_MAX / 2;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0)
-        return -1;
     int result = read_open(fd, max, out, len);
     int saved = errno;
     close(fd);
     errno = saved;
     return result;
+}
+
+int savefile_read(const char *path, size_t max, uint8_t **out, size_t *len)
+{
+    int fd = savefile_open(path);
+    return fd < 0 ? -1 : savefile_read_open(fd, max, out, len);
 }

@@ -23,4 +23,9 @@ int savefile_check(const char *path);
  * pipe or a socket, which could make us wait); then *out and *len are untouched. */
 int savefile_read(const char *path, size_t max, uint8_t **out, size_t *len);
 
+/* The same in two steps, which may be two processes'. A descriptor, or -1 with errno. */
+int savefile_open(const char *path);
+/* Closes fd. */
+int savefile_read_open(int fd, size_t max, uint8_t **out, size_t *len);
+
 #endif
