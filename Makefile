@@ -27,12 +27,12 @@ POISON = poison poison_text
 PURE = addr quantity rrtype rng $(WIRE) rebind cookie cache $(PREDICT) $(POISON) special conf prediction server flight query core
 NET  = net/clock net/loop net/signals net/turn net/sockaddr net/udp net/tcp net/exchange_udp net/exchange_tcp \
        net/exchange net/resolvconf
-OPS  = ops/log ops/querylog ops/trouble ops/stats ops/dump ops/privilege ops/savefile ops/writer
+OPS  = ops/log ops/querylog ops/trouble ops/stats ops/dump ops/privilege ops/sandbox ops/savefile ops/writer
 DNSD = dnsd $(PURE) $(NET) $(OPS)
-LIBS = -lev -lsodium -lzscanner -lsystemd -lcap-ng
+LIBS = -lev -lsodium -lzscanner -lsystemd -lseccomp -lcap-ng
 
 # Unit tests: each program, and the modules that it links. The list measures the coupling.
-UNIT = addr quantity rrtype rng wire rebind cookie cache predict poison special conf server resolvconf savefile log querylog trouble stats dump privilege tree ttls \
+UNIT = addr quantity rrtype rng wire rebind cookie cache predict poison special conf server resolvconf savefile log querylog trouble stats dump privilege sandbox tree ttls \
        logline trace rehearsal stub report loop turn udp tcp exchange
 UNIT_addr       = addr
 UNIT_quantity   = quantity
@@ -57,6 +57,8 @@ UNIT_trouble    = ops/trouble ops/querylog server addr rrtype quantity $(WIRE)
 UNIT_stats      = ops/stats wire_name addr
 UNIT_dump       = ops/dump ops/savefile ops/writer rrtype quantity $(WIRE)
 UNIT_privilege  = ops/privilege ops/log
+UNIT_sandbox    = ops/sandbox ops/privilege ops/savefile ops/log
+LINK_sandbox    = $(foreach f,syscall prctl,-Wl,--wrap=$(f))
 UNIT_tree       = tools/tree tools/field tools/hostname quantity $(WIRE)
 UNIT_ttls       = tools/ttls tools/field tools/hostname quantity $(WIRE)
 UNIT_stub       = tools/stub net/sockaddr addr $(WIRE)
@@ -71,7 +73,7 @@ UNIT_udp        = net/udp net/turn net/sockaddr addr ops/log tests/unit/fakedesk
 UNIT_tcp        = net/tcp net/turn net/sockaddr addr $(WIRE) ops/log tests/unit/fakedesk
 UNIT_exchange   = net/exchange net/exchange_udp net/exchange_tcp net/turn net/sockaddr addr rng $(WIRE) ops/log
 LINK_tcp        = $(foreach f,malloc calloc realloc,-Wl,--wrap=$(f))
-CHECK_LIBS = -lcheck -lsubunit -lm -lrt -lpthread -lsodium -lzscanner -lev -ljansson -lpcap -lcap-ng
+CHECK_LIBS = -lcheck -lsubunit -lm -lrt -lpthread -lsodium -lzscanner -lev -ljansson -lpcap -lseccomp -lcap-ng
 
 # Tools: each program, the modules and the libraries that it links.
 TOOLS = dnssequence dnsrehearse slowserver

@@ -10,7 +10,7 @@ packages_for() {
     case $1 in
     # To build dnsd and its tools, and to ask dnsd something.
     run) echo gcc libc6-dev make libev-dev uthash-dev libsodium-dev libjansson-dev \
-        libpcap-dev libknot-dev libsystemd-dev libcap-ng-dev bind9-dnsutils ;;
+        libpcap-dev libknot-dev libsystemd-dev libseccomp-dev libcap-ng-dev bind9-dnsutils ;;
     # Check; a server to forward to; other people's clients; tests/manual reads the manual.
     check) echo check nsd knot-dnsutils ldnsutils dnsperf binutils mandoc ;;
     valgrind) echo valgrind ;;

@@ -1,0 +1,534 @@
+/* sandbox.c: knows which system calls and files each of dnsd's processes needs, and how the kernel
+ * is told. Never knows what they are needed for, and never gives anything back. */
+#include "ops/sandbox.h"
+
+#include "ops/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/landlock.h>
+#include <net/if.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* A sanitizer's own calls are made inside of the sandbox: at the end it looks for leaks by way of a
+ * thread that traces the others and reads /proc. With these the tests of such a build run in the
+ * sandbox too, if in a wider one. */
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED true
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED true
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED false
+#endif
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Once, and not by each process. */
+static void warn(enum sandbox_role role, const char *what, int why)
+{
+    if (role == SANDBOX_SERVER)
+        log_warning("%s: %s", what, strerror(why));
+}
+
+/* ---- a forbidden call ------------------------------------------------------------------------ */
+
+/* SCMP_ACT_KILL_PROCESS tells the kernel's audit log at best, where the users of a desktop never
+ * look and containers have none. So a forbidden call traps: it is not made, and the handler says in
+ * our own log which one it was. The filter lets nobody put another handler in its place. */
+
+#define CALLS_MAX 512 /* above the numbers of every architecture but x32 and MIPS */
+#define NAME_MAX_ 24
+
+static char call_names[CALLS_MAX][NAME_MAX_]; /* made before: a signal handler cannot ask */
+
+static void name_calls(void)
+{
+    for (int nr = 0; nr < CALLS_MAX; nr++) {
+        char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, nr);
+        snprintf(call_names[nr], NAME_MAX_, "%s", name != NULL ? name : "one without a name");
+        free(name);
+    }
+}
+
+/* Another forbidden call while the signal is blocked: the kernel lets nobody survive that. */
+static void on_forbidden(int signal_number, siginfo_t *info, void *context)
+{
+    int nr = info->si_syscall;
+    (void)signal_number;
+    (void)context;
+    log_from_handler("the sandbox ends dnsd: forbidden system call ", nr,
+        nr >= 0 && nr < CALLS_MAX ? call_names[nr] : "one without a name");
+    syscall(SYS_vhangup);
+    _exit(128 + SIGSYS);
+}
+
+static int watch_for_forbidden(void)
+{
+    struct sigaction action = {.sa_sigaction = on_forbidden, .sa_flags = SA_SIGINFO};
+    sigset_t only;
+    sigfillset(&action.sa_mask);
+    sigemptyset(&only);
+    sigaddset(&only, SIGSYS);
+    name_calls();
+    if (sigaction(SIGSYS, &action, NULL) != 0)
+        return -1;
+    return sigprocmask(SIG_UNBLOCK, &only, NULL);
+}
+
+/* ---- system calls ---------------------------------------------------------------------------- */
+
+/* What both processes may do, whatever the arguments: memory, time, signals, and what the C library
+ * does on the way to abort(). */
+static const int any_calls[] = {
+    SCMP_SYS(read),
+    SCMP_SYS(write),
+    SCMP_SYS(close),
+    SCMP_SYS(poll),
+    SCMP_SYS(ppoll),
+    SCMP_SYS(recvmsg),
+    SCMP_SYS(sendmsg),
+    SCMP_SYS(sendto),
+    SCMP_SYS(recvfrom),
+    SCMP_SYS(fstat),
+    SCMP_SYS(newfstatat),
+    SCMP_SYS(statx),
+    SCMP_SYS(lseek),
+    SCMP_SYS(writev),
+    SCMP_SYS(brk),
+    SCMP_SYS(munmap),
+    SCMP_SYS(mremap),
+    SCMP_SYS(madvise),
+    SCMP_SYS(futex),
+    SCMP_SYS(clock_gettime), /* where the vDSO cannot tell */
+    SCMP_SYS(gettimeofday),
+    SCMP_SYS(time),
+    SCMP_SYS(getrandom),
+    SCMP_SYS(sysinfo), /* qsort asks how much it may allocate */
+    SCMP_SYS(getpid),
+    SCMP_SYS(gettid),
+    SCMP_SYS(rt_sigprocmask),
+    SCMP_SYS(rt_sigreturn),
+    SCMP_SYS(restart_syscall),
+    SCMP_SYS(exit),
+    SCMP_SYS(exit_group),
+};
+
+static const int server_calls[] = {
+    SCMP_SYS(recvmmsg),
+    SCMP_SYS(sendmmsg),
+    SCMP_SYS(epoll_wait),
+    SCMP_SYS(epoll_pwait),
+    SCMP_SYS(epoll_ctl),
+    SCMP_SYS(accept4),
+    SCMP_SYS(connect),
+    SCMP_SYS(bind),
+    SCMP_SYS(setsockopt),
+    SCMP_SYS(getsockopt),
+    SCMP_SYS(getsockname),
+    SCMP_SYS(getpeername),
+    SCMP_SYS(shutdown),
+    SCMP_SYS(fcntl),
+    SCMP_SYS(eventfd2),
+    /* libev makes them anew after an error */
+    SCMP_SYS(epoll_create1),
+    SCMP_SYS(pipe),
+    SCMP_SYS(pipe2),
+    /* watching resolv.conf */
+    SCMP_SYS(stat),
+    SCMP_SYS(lstat),
+    SCMP_SYS(statfs),
+    SCMP_SYS(readlink),
+    SCMP_SYS(readlinkat),
+    SCMP_SYS(getcwd),
+    SCMP_SYS(inotify_init1),
+    SCMP_SYS(inotify_add_watch),
+    SCMP_SYS(inotify_rm_watch),
+    SCMP_SYS(uname), /* and hostname.bind */
+    /* who tells the service manager */
+    SCMP_SYS(getuid),
+    SCMP_SYS(geteuid),
+    SCMP_SYS(getgid),
+    SCMP_SYS(getegid),
+    /* replacing a file */
+    SCMP_SYS(fchmod),
+    SCMP_SYS(fsync),
+    SCMP_SYS(rename),
+    SCMP_SYS(renameat),
+    SCMP_SYS(renameat2),
+    SCMP_SYS(unlink),
+    SCMP_SYS(unlinkat),
+    /* a dump's process (dump.h) */
+    SCMP_SYS(wait4),
+    SCMP_SYS(close_range),
+    SCMP_SYS(set_robust_list),
+};
+
+static const int reader_calls[] = {
+    SCMP_SYS(dup),
+};
+
+/* Besides, anything may be mapped, opened to read, and cloned. */
+static const int sanitizer_calls[] = {
+    SCMP_SYS(access),
+    SCMP_SYS(arch_prctl),
+    SCMP_SYS(capget),
+    SCMP_SYS(capset),
+    SCMP_SYS(clock_nanosleep),
+    SCMP_SYS(clone),
+    SCMP_SYS(clone3),
+    SCMP_SYS(getdents),
+    SCMP_SYS(getdents64),
+    SCMP_SYS(getppid),
+    SCMP_SYS(getrlimit),
+    SCMP_SYS(getrusage),
+    SCMP_SYS(getuid),
+    SCMP_SYS(kill),
+    SCMP_SYS(mmap),
+    SCMP_SYS(mprotect),
+    SCMP_SYS(nanosleep),
+    SCMP_SYS(open),
+    SCMP_SYS(openat),
+    SCMP_SYS(pipe2),
+    SCMP_SYS(prctl),
+    SCMP_SYS(pread64),
+    SCMP_SYS(prlimit64),
+    SCMP_SYS(process_vm_readv),
+    SCMP_SYS(ptrace),
+    SCMP_SYS(readlink),
+    SCMP_SYS(readlinkat),
+    SCMP_SYS(rseq),
+    SCMP_SYS(rt_sigaction),
+    SCMP_SYS(sched_getaffinity),
+    SCMP_SYS(sched_yield),
+    SCMP_SYS(set_robust_list),
+    SCMP_SYS(sigaltstack),
+    SCMP_SYS(stat),
+    SCMP_SYS(tgkill),
+    SCMP_SYS(wait4),
+};
+
+/* A call that is allowed for some values of one or two arguments: argument & mask == value. */
+struct some {
+    int call;
+    unsigned n;
+    struct scmp_arg_cmp arg[3];
+};
+
+#define ARG(number, mask, value)                                                                   \
+    {                                                                                              \
+        (number), SCMP_CMP_MASKED_EQ, (scmp_datum_t)(mask), (scmp_datum_t)(value)                  \
+    }
+
+/* New processes for dumps; no threads, and no namespace. */
+#define CLONE_NO                                                                                   \
+    (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_THREAD | CLONE_NEWNS | CLONE_NEWUSER |              \
+        CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
+#define SOCK_TYPE 0xf
+
+static const struct some any_some[] = {
+    {SCMP_SYS(mmap), 1, {ARG(2, PROT_EXEC, 0)}},
+};
+
+/* Nothing is opened to be read: it is made anew beside what it replaces (savefile.c), appended
+ * to (the query log), or a directory whose content is to be synced. */
+static const struct some server_some[] = {
+    {SCMP_SYS(openat), 1, {ARG(2, O_CREAT | O_EXCL, O_CREAT | O_EXCL)}},
+    {SCMP_SYS(openat), 1, {ARG(2, O_CREAT | O_ACCMODE, O_CREAT | O_WRONLY)}},
+    {SCMP_SYS(openat), 1, {ARG(2, O_DIRECTORY | O_ACCMODE, O_DIRECTORY)}},
+    {SCMP_SYS(open), 1, {ARG(1, O_CREAT | O_EXCL, O_CREAT | O_EXCL)}},
+    {SCMP_SYS(open), 1, {ARG(1, O_CREAT | O_ACCMODE, O_CREAT | O_WRONLY)}},
+    {SCMP_SYS(open), 1, {ARG(1, O_DIRECTORY | O_ACCMODE, O_DIRECTORY)}},
+    {SCMP_SYS(socket), 2, {ARG(0, UINT32_MAX, AF_INET), ARG(1, SOCK_TYPE, SOCK_DGRAM)}},
+    {SCMP_SYS(socket), 2, {ARG(0, UINT32_MAX, AF_INET), ARG(1, SOCK_TYPE, SOCK_STREAM)}},
+    {SCMP_SYS(socket), 2, {ARG(0, UINT32_MAX, AF_INET6), ARG(1, SOCK_TYPE, SOCK_DGRAM)}},
+    {SCMP_SYS(socket), 2, {ARG(0, UINT32_MAX, AF_INET6), ARG(1, SOCK_TYPE, SOCK_STREAM)}},
+    /* readiness; the numbers of interfaces */
+    {SCMP_SYS(socket), 2, {ARG(0, UINT32_MAX, AF_UNIX), ARG(1, SOCK_TYPE, SOCK_DGRAM)}},
+    {SCMP_SYS(ioctl), 1, {ARG(1, UINT32_MAX, SIOCGIFINDEX)}},
+    {SCMP_SYS(clone), 1, {ARG(0, CLONE_NO, 0)}},
+};
+
+static const struct some reader_some[] = {
+    {SCMP_SYS(openat), 1, {ARG(2, O_CREAT | O_ACCMODE, O_RDONLY)}},
+    {SCMP_SYS(open), 1, {ARG(1, O_CREAT | O_ACCMODE, O_RDONLY)}},
+};
+
+static int allow_all(scmp_filter_ctx filter, const int *calls, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        int failed = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
+        if (failed != 0 && failed != -EEXIST)
+            return failed;
+    }
+    return 0;
+}
+
+static int allow_some(scmp_filter_ctx filter, const struct some *rules, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        int failed =
+            seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, rules[i].call, rules[i].n, rules[i].arg);
+        if (failed != 0 && failed != -EEXIST)
+            return failed;
+    }
+    return 0;
+}
+
+/* abort() puts back what SIGABRT does, and signals itself: a process that was forked off has
+ * another number, and dies of the call instead. No other handler changes, that of SIGSYS least of
+ * all. */
+static int allow_abort(scmp_filter_ctx filter)
+{
+    const struct scmp_arg_cmp self = ARG(0, UINT32_MAX, getpid());
+    const struct scmp_arg_cmp abrt = ARG(0, UINT64_MAX, SIGABRT);
+    int failed = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, &self);
+    if (failed != 0 && failed != -EEXIST)
+        return failed;
+    failed = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(rt_sigaction), 1, &abrt);
+    return failed != -EEXIST ? failed : 0;
+}
+
+/* The calls of every question come first (a lower number is looked for later). A C library that
+ * tries clone3 finds it missing and takes clone, whose flags a filter can see. */
+static int fill_server(scmp_filter_ctx filter)
+{
+    static const int often[] = {SCMP_SYS(recvmmsg), SCMP_SYS(sendmmsg), SCMP_SYS(epoll_wait),
+        SCMP_SYS(socket), SCMP_SYS(connect), SCMP_SYS(close), SCMP_SYS(epoll_ctl)};
+    for (size_t i = 0; i < COUNT_OF(often); i++)
+        (void)seccomp_syscall_priority(filter, often[i], (uint8_t)(UINT8_MAX - i));
+    int failed = allow_all(filter, server_calls, COUNT_OF(server_calls));
+    if (failed == 0)
+        failed = allow_some(filter, server_some, COUNT_OF(server_some));
+    if (failed == 0 && !SANITIZED)
+        failed = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+    return failed;
+}
+
+static int fill_reader(scmp_filter_ctx filter)
+{
+    int failed = allow_all(filter, reader_calls, COUNT_OF(reader_calls));
+    return failed != 0 ? failed : allow_some(filter, reader_some, COUNT_OF(reader_some));
+}
+
+/* A sanitizer's calls go first: what is allowed whatever the arguments stays so. */
+static int fill(scmp_filter_ctx filter, enum sandbox_role role)
+{
+    int failed = 0;
+    if (SANITIZED)
+        failed = allow_all(filter, sanitizer_calls, COUNT_OF(sanitizer_calls));
+    if (failed == 0)
+        failed = allow_all(filter, any_calls, COUNT_OF(any_calls));
+    if (failed == 0)
+        failed = allow_some(filter, any_some, COUNT_OF(any_some));
+    if (failed == 0)
+        failed = allow_abort(filter);
+    if (failed != 0)
+        return failed;
+    return role == SANDBOX_SERVER ? fill_server(filter) : fill_reader(filter);
+}
+
+/* Calls by another architecture's numbers end the process too, without a word. */
+static int load(enum sandbox_role role)
+{
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_TRAP);
+    if (filter == NULL)
+        return -ENOMEM;
+    (void)seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+    (void)seccomp_attr_set(filter, SCMP_FLTATR_API_SYSRAWRC, 1); /* the kernel's own errors */
+    (void)seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a tree, not a list */
+    int failed = fill(filter, role);
+    if (failed == 0)
+        failed = seccomp_load(filter);
+    seccomp_release(filter);
+    return failed;
+}
+
+/* A kernel without seccomp, or a container or service manager that does not allow more of it. */
+static bool is_lack(int error)
+{
+    return error == ENOSYS || error == EINVAL || error == EPERM || error == EACCES;
+}
+
+static int forbid_calls(enum sandbox_role role)
+{
+    if (watch_for_forbidden() != 0) {
+        log_error("sandbox: SIGSYS: %s", strerror(errno));
+        return -1;
+    }
+    int failed = prctl(PR_GET_SECCOMP, 0, 0, 0, 0) < 0 ? -errno : load(role);
+    if (failed == 0)
+        return 0;
+    if (!is_lack(-failed)) {
+        log_error("sandbox: system calls cannot be filtered: %s", strerror(-failed));
+        return -1;
+    }
+    warn(role, "system calls stay allowed, as there is no seccomp here", -failed);
+    return 0;
+}
+
+/* ---- files ----------------------------------------------------------------------------------- */
+
+/* Landlock has no library in Debian 12, and its headers are those of the oldest kernel. What later
+ * ones added is named here as linux/landlock.h does now; a kernel that does not know it yet is not
+ * told. */
+struct ruleset {
+    uint64_t handled_access_fs;
+    uint64_t handled_access_net; /* since ABI 4 */
+    uint64_t scoped;             /* since ABI 6 */
+};
+#define FS_TRUNCATE         (1ULL << 14) /* since ABI 3 */
+#define FS_IOCTL_DEV        (1ULL << 15) /* since ABI 5 */
+#define NET_BIND_TCP        (1ULL << 0)
+#define SCOPE_ABSTRACT_UNIX (1ULL << 0)
+#define SCOPE_SIGNAL        (1ULL << 1)
+#define FS_ALL_OF_ABI_1     ((LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1)
+#define FS_REPLACE                                                                                 \
+    (LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_DIR |                                 \
+        LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG)
+#define FS_READ   LANDLOCK_ACCESS_FS_READ_FILE
+#define FS_APPEND LANDLOCK_ACCESS_FS_WRITE_FILE
+
+static int landlock_abi(void)
+{
+    return (int)syscall(
+        SYS_landlock_create_ruleset, NULL, (size_t)0, LANDLOCK_CREATE_RULESET_VERSION);
+}
+
+/* All that this kernel can forbid and that nobody needs. Whether the service manager is told
+ * through an abstract socket is up to it. */
+static int create_ruleset(int abi)
+{
+    const char *notify = getenv("NOTIFY_SOCKET");
+    struct ruleset r = {.handled_access_fs = FS_ALL_OF_ABI_1};
+    size_t len = abi < 4   ? offsetof(struct ruleset, handled_access_net)
+                 : abi < 6 ? offsetof(struct ruleset, scoped)
+                           : sizeof r;
+    if (abi >= 2)
+        r.handled_access_fs |= LANDLOCK_ACCESS_FS_REFER;
+    if (abi >= 3)
+        r.handled_access_fs |= FS_TRUNCATE;
+    if (abi >= 5)
+        r.handled_access_fs |= FS_IOCTL_DEV;
+    r.handled_access_net = NET_BIND_TCP;
+    r.scoped = SCOPE_SIGNAL;
+    if (notify == NULL || notify[0] != '@')
+        r.scoped |= SCOPE_ABSTRACT_UNIX;
+    return (int)syscall(SYS_landlock_create_ruleset, &r, len, 0);
+}
+
+/* A place that is not there needs no rule: what it is wanted for fails as it would without. */
+static int allow_below(int ruleset, const char *path, uint64_t access)
+{
+    struct landlock_path_beneath_attr rule = {.allowed_access = access};
+    rule.parent_fd = open(path, O_PATH | O_CLOEXEC);
+    if (rule.parent_fd < 0)
+        return 0;
+    long failed = syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
+    int saved = errno;
+    close(rule.parent_fd);
+    errno = saved;
+    return failed != 0 ? -1 : 0;
+}
+
+static size_t directory_len(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == NULL ? 0 : slash == path ? 1 : (size_t)(slash - path);
+}
+
+static int allow_directory_of(int ruleset, const char *path, uint64_t access)
+{
+    char directory[PATH_MAX] = ".";
+    size_t len = directory_len(path);
+    if (path[0] == '\0' || len >= sizeof directory)
+        return 0;
+    if (len > 0) {
+        memcpy(directory, path, len);
+        directory[len] = '\0';
+    }
+    return allow_below(ruleset, directory, access);
+}
+
+/* A log that is not a regular file, such as a pipe, is nothing that is made anew. */
+static int allow_log(int ruleset, const char *path)
+{
+    struct stat st;
+    if (path[0] == '\0' || strcmp(path, "-") == 0)
+        return 0;
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+        return allow_below(ruleset, path, FS_APPEND);
+    return allow_directory_of(ruleset, path, FS_APPEND | LANDLOCK_ACCESS_FS_MAKE_REG);
+}
+
+static int allow_files(int ruleset, const struct sandbox_files *files)
+{
+    if (SANITIZED && allow_below(ruleset, "/", FS_READ | LANDLOCK_ACCESS_FS_READ_DIR) != 0)
+        return -1;
+    if (files == NULL) /* the reader, whose own rules say which */
+        return allow_below(ruleset, "/", FS_READ);
+    for (size_t i = 0; i < COUNT_OF(files->replaced); i++)
+        if (allow_directory_of(ruleset, files->replaced[i], FS_REPLACE) != 0)
+            return -1;
+    return allow_log(ruleset, files->appended);
+}
+
+static int forbid_files(enum sandbox_role role, const struct sandbox_files *files)
+{
+    int abi = landlock_abi();
+    if (abi < 1) {
+        warn(role, "files are guarded by their modes alone, as there is no Landlock here", errno);
+        return 0;
+    }
+    int ruleset = create_ruleset(abi);
+    if (ruleset < 0 || allow_files(ruleset, files) != 0 ||
+        syscall(SYS_landlock_restrict_self, ruleset, 0) != 0) {
+        log_error("sandbox: Landlock: %s", strerror(errno));
+        if (ruleset >= 0)
+            close(ruleset);
+        return -1;
+    }
+    close(ruleset);
+    return 0;
+}
+
+/* ---- in -------------------------------------------------------------------------------------- */
+
+bool sandbox_covers(const struct sandbox_files *files, const char *path)
+{
+    size_t len = directory_len(path);
+    for (size_t i = 0; i < COUNT_OF(files->replaced); i++) {
+        const char *known = files->replaced[i];
+        if (known[0] != '\0' && directory_len(known) == len && memcmp(known, path, len) == 0)
+            return true;
+    }
+    return path[0] == '\0';
+}
+
+int sandbox_enter(enum sandbox_role role, const struct sandbox_files *files)
+{
+    if (!SANITIZED && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
+        log_error("sandbox: PR_SET_DUMPABLE: %s", strerror(errno));
+        return -1;
+    }
+    if (forbid_files(role, files) != 0)
+        return -1;
+    return forbid_calls(role);
+}

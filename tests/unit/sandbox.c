@@ -1,0 +1,713 @@
+/* sandbox.c: knows what must be impossible in the sandbox, what must work, and what a kernel may
+ * lack. Each deed is done by a process of its own that gave up root and entered. */
+#include "ops/sandbox.h"
+#include "ops/log.h"
+#include "ops/privilege.h"
+#include "ops/savefile.h"
+
+#include <arpa/inet.h>
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* A sanitizer's build has a wider sandbox (ops/sandbox.c); what is wider is not tested there. */
+#if defined(__SANITIZE_ADDRESS__)
+#define WIDER true
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WIDER true
+#endif
+#endif
+#ifndef WIDER
+#define WIDER false
+#endif
+
+#define DIED (128 + SIGSYS)
+#define WELL 77 /* exit code of a deed that went well: nothing else ends with it */
+
+static char own[128], other[128]; /* directories: the sandbox's, and one that is not */
+static struct sandbox_files files;
+
+/* ---- kernels that lack something ------------------------------------------------------------- */
+
+static bool no_landlock, no_seccomp;
+
+long __real_syscall(long number, ...);
+long __wrap_syscall(long number, ...);
+int __real_prctl(int option, ...);
+int __wrap_prctl(int option, ...);
+
+long __wrap_syscall(long number, ...)
+{
+    long a[4];
+    va_list args;
+    va_start(args, number);
+    for (size_t i = 0; i < sizeof a / sizeof a[0]; i++)
+        a[i] = va_arg(args, long);
+    va_end(args);
+    if (no_landlock && number == SYS_landlock_create_ruleset) {
+        errno = ENOSYS;
+        return -1;
+    }
+    return __real_syscall(number, a[0], a[1], a[2], a[3]);
+}
+
+int __wrap_prctl(int option, ...)
+{
+    unsigned long a[4];
+    va_list args;
+    va_start(args, option);
+    for (size_t i = 0; i < sizeof a / sizeof a[0]; i++)
+        a[i] = va_arg(args, unsigned long);
+    va_end(args);
+    if (no_seccomp && option == PR_GET_SECCOMP) {
+        errno = EINVAL;
+        return -1;
+    }
+    return __real_prctl(option, a[0], a[1], a[2], a[3]);
+}
+
+static bool has_landlock(int abi)
+{
+    return __real_syscall(SYS_landlock_create_ruleset, (void *)NULL, 0, 1) >= abi;
+}
+
+/* ---- a process in the sandbox ---------------------------------------------------------------- */
+
+struct end {
+    int code; /* as a shell tells it */
+    char log[1024];
+};
+
+static void live(enum sandbox_role role, void (*deed)(void), int log)
+{
+    dup2(log, STDERR_FILENO);
+    log_open(false);
+    if (privilege_drop(getuid() == 0 ? "nobody" : "") != 0 ||
+        sandbox_enter(role, role == SANDBOX_SERVER ? &files : NULL) != 0)
+        _exit(1);
+    deed();
+    _exit(WELL);
+}
+
+static struct end end_of(enum sandbox_role role, void (*deed)(void))
+{
+    struct end e = {0};
+    int pipes[2], status;
+    size_t len = 0;
+    ssize_t n;
+    ck_assert_int_eq(pipe2(pipes, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0)
+        live(role, deed, pipes[1]);
+    close(pipes[1]);
+    while ((n = read(pipes[0], e.log + len, sizeof e.log - 1 - len)) > 0)
+        len += (size_t)n;
+    close(pipes[0]);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    e.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    return e;
+}
+
+/* The process is killed, and the log has one line that names the call. */
+static void dies_of(enum sandbox_role role, void (*deed)(void), const char *call)
+{
+    struct end e = end_of(role, deed);
+    char name[64];
+    ck_assert_msg(e.code == DIED, "code %d: %s", e.code, e.log);
+    snprintf(name, sizeof name, " (%s)\n", call);
+    ck_assert_msg(strstr(e.log, "forbidden system call ") != NULL, "%s", e.log);
+    ck_assert_msg(strstr(e.log, name) != NULL, "%s", e.log);
+    ck_assert_ptr_eq(strchr(e.log, '\n'), e.log + strlen(e.log) - 1);
+}
+
+static void goes_well(enum sandbox_role role, void (*deed)(void))
+{
+    struct end e = end_of(role, deed);
+    ck_assert_msg(e.code == WELL, "code %d: %s", e.code, e.log);
+    ck_assert_str_eq(e.log, "");
+}
+
+/* Of a deed; Check's own way to fail would not get out of the sandbox. */
+static void must(bool good, const char *what)
+{
+    if (good)
+        return;
+    dprintf(STDERR_FILENO, "%s: %s\n", what, strerror(errno));
+    _exit(1);
+}
+
+/* ---- what ends it ---------------------------------------------------------------------------- */
+
+static void open_passwd(void)
+{
+    (void)open("/etc/passwd", O_RDONLY | O_CLOEXEC);
+}
+
+START_TEST(opening_etc_passwd_dies)
+{
+    if (!WIDER)
+        dies_of(SANDBOX_SERVER, open_passwd, "openat");
+}
+END_TEST
+
+static void open_own_to_read(void)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/learned", own);
+    (void)open(path, O_RDONLY | O_CLOEXEC);
+}
+
+START_TEST(opening_even_an_own_file_to_read_dies)
+{
+    if (!WIDER)
+        dies_of(SANDBOX_SERVER, open_own_to_read, "openat");
+}
+END_TEST
+
+static void execute(void)
+{
+    char *const args[] = {(char[]){"true"}, NULL};
+    (void)execv("/bin/true", args);
+}
+
+START_TEST(execve_dies)
+{
+    dies_of(SANDBOX_SERVER, execute, "execve");
+    dies_of(SANDBOX_READER, execute, "execve");
+}
+END_TEST
+
+static void trace(void)
+{
+    (void)ptrace(PTRACE_ATTACH, 1, NULL, NULL);
+}
+
+START_TEST(ptrace_dies)
+{
+    if (!WIDER)
+        dies_of(SANDBOX_SERVER, trace, "ptrace");
+}
+END_TEST
+
+static void ask_netlink(void)
+{
+    (void)socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0);
+}
+
+static void capture_packets(void)
+{
+    (void)socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+}
+
+static void make_raw_socket(void)
+{
+    (void)socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP);
+}
+
+/* Such as that of docker, or of the message bus. */
+static void make_local_stream(void)
+{
+    (void)socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+}
+
+START_TEST(a_socket_of_another_family_or_type_dies)
+{
+    dies_of(SANDBOX_SERVER, ask_netlink, "socket");
+    dies_of(SANDBOX_SERVER, capture_packets, "socket");
+    dies_of(SANDBOX_SERVER, make_raw_socket, "socket");
+    dies_of(SANDBOX_SERVER, make_local_stream, "socket");
+}
+END_TEST
+
+static void make_code_of_data(void)
+{
+    static _Alignas(4096) char page[4096];
+    (void)mprotect(page, sizeof page, PROT_READ | PROT_EXEC);
+}
+
+static void map_code(void)
+{
+    (void)mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+START_TEST(making_code_dies)
+{
+    if (WIDER)
+        return;
+    dies_of(SANDBOX_SERVER, make_code_of_data, "mprotect");
+    dies_of(SANDBOX_SERVER, map_code, "mmap");
+    dies_of(SANDBOX_READER, map_code, "mmap");
+}
+END_TEST
+
+static void be_root_again(void)
+{
+    (void)syscall(SYS_setuid, 0, 0, 0, 0);
+}
+
+START_TEST(setuid_back_to_root_dies)
+{
+    dies_of(SANDBOX_SERVER, be_root_again, "setuid");
+}
+END_TEST
+
+static void kill_init(void)
+{
+    (void)syscall(SYS_kill, 1, 0, 0, 0);
+}
+
+START_TEST(signals_to_others_die)
+{
+    if (!WIDER)
+        dies_of(SANDBOX_SERVER, kill_init, "kill");
+}
+END_TEST
+
+static void make_thread(void)
+{
+    (void)syscall(SYS_clone, CLONE_VM | CLONE_FILES | SIGCHLD, 0, 0, 0);
+}
+
+static void make_namespace(void)
+{
+    (void)syscall(SYS_unshare, CLONE_NEWUSER, 0, 0, 0);
+}
+
+START_TEST(threads_and_namespaces_die)
+{
+    dies_of(SANDBOX_SERVER, make_namespace, "unshare");
+    if (!WIDER)
+        dies_of(SANDBOX_SERVER, make_thread, "clone");
+}
+END_TEST
+
+static void listen_anew(void)
+{
+    (void)listen(STDERR_FILENO, 1);
+}
+
+START_TEST(listening_anew_dies)
+{
+    dies_of(SANDBOX_SERVER, listen_anew, "listen");
+}
+END_TEST
+
+static void ignore_sigsys(void)
+{
+    struct sigaction action = {.sa_handler = SIG_IGN};
+    (void)sigaction(SIGSYS, &action, NULL);
+}
+
+/* The kernel looks at the lower half of the number only. */
+static void ignore_sigsys_by_a_longer_number(void)
+{
+    struct sigaction action = {.sa_handler = SIG_IGN};
+    (void)syscall(SYS_rt_sigaction, 0x100000000L | SIGSYS, &action, NULL, 8);
+}
+
+START_TEST(nobody_gets_round_the_end_by_a_handler)
+{
+    if (WIDER)
+        return;
+    dies_of(SANDBOX_SERVER, ignore_sigsys, "rt_sigaction");
+    dies_of(SANDBOX_SERVER, ignore_sigsys_by_a_longer_number, "rt_sigaction");
+}
+END_TEST
+
+static void block_sigsys(void)
+{
+    sigset_t all;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    execute();
+}
+
+START_TEST(nobody_gets_round_the_end_by_blocking_it)
+{
+    ck_assert_int_eq(end_of(SANDBOX_SERVER, block_sigsys).code, DIED);
+}
+END_TEST
+
+static void ask_network(void)
+{
+    (void)socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+}
+
+static void make_process(void)
+{
+    (void)syscall(SYS_clone, SIGCHLD, 0, 0, 0);
+}
+
+static void write_as_reader(void)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/new", own);
+    (void)open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+}
+
+START_TEST(the_reader_has_no_network_and_writes_nothing)
+{
+    dies_of(SANDBOX_READER, ask_network, "socket");
+    if (WIDER)
+        return;
+    dies_of(SANDBOX_READER, make_process, "clone");
+    dies_of(SANDBOX_READER, write_as_reader, "openat");
+}
+END_TEST
+
+/* ---- what fails ------------------------------------------------------------------------------ */
+
+/* Where seccomp lets a call pass for its own files, Landlock knows which files those are. */
+static void write_outside(void)
+{
+    char path[256], target[256];
+    snprintf(path, sizeof path, "%s/new", other);
+    must(savefile_write(path, (const uint8_t *)"x", 1) < 0 && errno == EACCES, "made outside");
+    must(open(path, O_WRONLY | O_APPEND | O_CREAT, 0600) < 0 && errno == EACCES, "log outside");
+    snprintf(path, sizeof path, "%s/there", other);
+    must(open(path, O_WRONLY | O_APPEND | O_CREAT, 0600) < 0 && errno == EACCES, "wrote outside");
+    must(unlink(path) < 0 && errno == EACCES, "removed outside");
+    snprintf(target, sizeof target, "%s/moved", own);
+    must(rename(path, target) < 0 && (errno == EACCES || errno == EXDEV), "moved from outside");
+    must(open("/etc/passwd", O_RDWR | O_CREAT | O_EXCL, 0600) < 0, "opened /etc/passwd");
+}
+
+START_TEST(writing_a_file_outside_fails)
+{
+    if (!has_landlock(1))
+        return;
+    goes_well(SANDBOX_SERVER, write_outside);
+}
+END_TEST
+
+static void read_directories(void)
+{
+    must(open("/etc", O_RDONLY | O_DIRECTORY | O_CLOEXEC) < 0 && errno == EACCES, "looked at /etc");
+    must(open(own, O_RDONLY | O_DIRECTORY | O_CLOEXEC) >= 0, own);
+}
+
+START_TEST(directories_of_others_cannot_be_listed)
+{
+    if (has_landlock(1) && !WIDER)
+        goes_well(SANDBOX_SERVER, read_directories);
+}
+END_TEST
+
+static void bind_tcp(void)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    int tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    must(bind(udp, (struct sockaddr *)&a, sizeof a) == 0, "UDP");
+    must(bind(tcp, (struct sockaddr *)&a, sizeof a) < 0 && errno == EACCES, "TCP was bound");
+}
+
+START_TEST(binding_another_tcp_port_fails)
+{
+    if (has_landlock(4))
+        goes_well(SANDBOX_SERVER, bind_tcp);
+}
+END_TEST
+
+static void make_process_by_clone3(void)
+{
+    must(syscall(SYS_clone3, NULL, 0, 0, 0) < 0 && errno == ENOSYS, "clone3");
+}
+
+START_TEST(clone3_is_missing_so_that_the_library_takes_clone)
+{
+    if (!WIDER)
+        goes_well(SANDBOX_SERVER, make_process_by_clone3);
+}
+END_TEST
+
+/* ---- what works ------------------------------------------------------------------------------ */
+
+static void replace_own(void)
+{
+    for (int i = 0; i < 2; i++)
+        must(savefile_write(files.replaced[0], (const uint8_t *)"x", 1) == 0, "replaced");
+}
+
+START_TEST(own_files_are_replaced)
+{
+    goes_well(SANDBOX_SERVER, replace_own);
+}
+END_TEST
+
+static void append(void)
+{
+    const int flags = O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+    must(open(files.appended, flags, 0600) >= 0, "made");
+    must(open(files.appended, flags, 0600) >= 0, "appended to");
+}
+
+START_TEST(the_log_is_made_anew_after_its_rotation)
+{
+    goes_well(SANDBOX_SERVER, append);
+}
+END_TEST
+
+START_TEST(a_log_that_is_a_pipe_is_opened_again)
+{
+    snprintf(files.appended, sizeof files.appended, "%s/pipe", other);
+    ck_assert_int_eq(mkfifo(files.appended, 0600), 0);
+    ck_assert_int_eq(chmod(files.appended, 0666), 0);
+    int reader = open(files.appended, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    ck_assert_int_ge(reader, 0);
+    goes_well(SANDBOX_SERVER, append);
+    close(reader);
+}
+END_TEST
+
+static void fork_and_wait(void)
+{
+    int status;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(3);
+    must(pid > 0 && waitpid(pid, &status, 0) == pid && WEXITSTATUS(status) == 3, "fork");
+}
+
+START_TEST(a_process_for_dumps_can_be_made)
+{
+    goes_well(SANDBOX_SERVER, fork_and_wait);
+}
+END_TEST
+
+static void use_memory(void)
+{
+    for (size_t len = 16; len < (size_t)64 << 20; len *= 2) {
+        char *p = malloc(len);
+        must(p != NULL, "malloc");
+        memset(p, 1, len);
+        char *bigger = realloc(p, 2 * len);
+        must(bigger != NULL, "realloc");
+        bigger[2 * len - 1] = 1;
+        free(bigger);
+    }
+}
+
+START_TEST(memory_of_any_size_comes_and_goes)
+{
+    goes_well(SANDBOX_SERVER, use_memory);
+    goes_well(SANDBOX_READER, use_memory);
+}
+END_TEST
+
+START_TEST(abort_is_still_an_abort)
+{
+    ck_assert_int_eq(end_of(SANDBOX_SERVER, abort).code, 128 + SIGABRT);
+    ck_assert_int_eq(end_of(SANDBOX_READER, abort).code, 128 + SIGABRT);
+}
+END_TEST
+
+static void read_files(void)
+{
+    uint8_t *bytes;
+    size_t len;
+    must(savefile_read("/etc/passwd", 1 << 20, &bytes, &len) == 0, "/etc/passwd");
+    free(bytes);
+}
+
+START_TEST(the_reader_reads)
+{
+    goes_well(SANDBOX_READER, read_files);
+}
+END_TEST
+
+START_TEST(a_directory_that_is_not_there_is_no_trouble)
+{
+    snprintf(files.replaced[0], sizeof files.replaced[0], "%s/none/learned", own);
+    snprintf(files.replaced[1], sizeof files.replaced[1], "%s/learned.dot", own);
+    goes_well(SANDBOX_SERVER, fork_and_wait);
+}
+END_TEST
+
+START_TEST(only_the_directories_it_entered_with_are_covered)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/another-name", own);
+    ck_assert(sandbox_covers(&files, path));
+    snprintf(path, sizeof path, "%s/learned", other);
+    ck_assert(!sandbox_covers(&files, path));
+    snprintf(path, sizeof path, "%s/below/learned", own);
+    ck_assert(!sandbox_covers(&files, path));
+    ck_assert(!sandbox_covers(&files, "/learned"));
+    ck_assert(!sandbox_covers(&files, "learned"));
+    ck_assert(sandbox_covers(&files, ""));
+}
+END_TEST
+
+/* ---- kernels that lack something ------------------------------------------------------------- */
+
+static void warns_once(struct end e, const char *what)
+{
+    ck_assert_msg(e.code == WELL, "code %d: %s", e.code, e.log);
+    ck_assert_msg(strstr(e.log, what) != NULL, "%s", e.log);
+    ck_assert_ptr_eq(strchr(e.log, '\n'), e.log + strlen(e.log) - 1);
+}
+
+START_TEST(without_landlock_there_is_one_warning_and_calls_are_still_filtered)
+{
+    no_landlock = true;
+    warns_once(end_of(SANDBOX_SERVER, replace_own), "no Landlock");
+    ck_assert_int_eq(end_of(SANDBOX_SERVER, execute).code, DIED);
+    goes_well(SANDBOX_READER, read_files); /* the other process has told already */
+}
+END_TEST
+
+static void fail_to_write_outside(void)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/new", other);
+    must(savefile_write(path, (const uint8_t *)"x", 1) < 0, "made outside");
+}
+
+START_TEST(without_seccomp_there_is_one_warning_and_files_are_still_guarded)
+{
+    no_seccomp = true;
+    if (has_landlock(1))
+        warns_once(end_of(SANDBOX_SERVER, fail_to_write_outside), "no seccomp");
+    goes_well(SANDBOX_READER, read_files);
+}
+END_TEST
+
+static void nothing(void)
+{
+}
+
+START_TEST(without_either_it_is_told_and_served)
+{
+    no_seccomp = no_landlock = true;
+    struct end e = end_of(SANDBOX_SERVER, nothing);
+    ck_assert_int_eq(e.code, WELL);
+    ck_assert_ptr_nonnull(strstr(e.log, "no seccomp"));
+    ck_assert_ptr_nonnull(strstr(e.log, "no Landlock"));
+}
+END_TEST
+
+/* ---- fixtures -------------------------------------------------------------------------------- */
+
+static void make_directory(char *path)
+{
+    ck_assert_ptr_nonnull(mkdtemp(path));
+    ck_assert_int_eq(chmod(path, 0777), 0); /* of nobody's, too: what fails is not its mode */
+}
+
+static void setup(void)
+{
+    const char *tmp = getenv("TMPDIR");
+    char path[256];
+    snprintf(own, sizeof own, "%.100s/dnsd-own-XXXXXX", tmp != NULL ? tmp : "/tmp");
+    snprintf(other, sizeof other, "%.100s/dnsd-other-XXXXXX", tmp != NULL ? tmp : "/tmp");
+    make_directory(own);
+    make_directory(other);
+    snprintf(path, sizeof path, "%s/there", other);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    ck_assert_int_eq(fchmod(fd, 0666), 0);
+    close(fd);
+    snprintf(files.replaced[0], sizeof files.replaced[0], "%s/learned", own);
+    files.replaced[1][0] = '\0';
+    snprintf(files.appended, sizeof files.appended, "%s/log", own);
+}
+
+static void teardown(void)
+{
+    const char *const left[] = {"learned", "log", "there", "pipe", "new", "moved"};
+    char path[256];
+    for (size_t i = 0; i < sizeof left / sizeof left[0]; i++) {
+        snprintf(path, sizeof path, "%s/%s", own, left[i]);
+        (void)unlink(path);
+        snprintf(path, sizeof path, "%s/%s", other, left[i]);
+        (void)unlink(path);
+    }
+    ck_assert_int_eq(rmdir(own), 0);
+    ck_assert_int_eq(rmdir(other), 0);
+}
+
+static TCase *add_case(Suite *suite, const char *name)
+{
+    TCase *c = tcase_create(name);
+    tcase_add_checked_fixture(c, setup, teardown);
+    suite_add_tcase(suite, c);
+    return c;
+}
+
+static void add_deaths(Suite *suite)
+{
+    TCase *c = add_case(suite, "what ends it");
+    tcase_add_test(c, opening_etc_passwd_dies);
+    tcase_add_test(c, opening_even_an_own_file_to_read_dies);
+    tcase_add_test(c, execve_dies);
+    tcase_add_test(c, ptrace_dies);
+    tcase_add_test(c, a_socket_of_another_family_or_type_dies);
+    tcase_add_test(c, making_code_dies);
+    tcase_add_test(c, setuid_back_to_root_dies);
+    tcase_add_test(c, signals_to_others_die);
+    tcase_add_test(c, threads_and_namespaces_die);
+    tcase_add_test(c, listening_anew_dies);
+    tcase_add_test(c, nobody_gets_round_the_end_by_a_handler);
+    tcase_add_test(c, nobody_gets_round_the_end_by_blocking_it);
+    tcase_add_test(c, the_reader_has_no_network_and_writes_nothing);
+}
+
+static void add_failures(Suite *suite)
+{
+    TCase *c = add_case(suite, "what fails");
+    tcase_add_test(c, writing_a_file_outside_fails);
+    tcase_add_test(c, directories_of_others_cannot_be_listed);
+    tcase_add_test(c, binding_another_tcp_port_fails);
+    tcase_add_test(c, clone3_is_missing_so_that_the_library_takes_clone);
+    c = add_case(suite, "kernels that lack something");
+    tcase_add_test(c, without_landlock_there_is_one_warning_and_calls_are_still_filtered);
+    tcase_add_test(c, without_seccomp_there_is_one_warning_and_files_are_still_guarded);
+    tcase_add_test(c, without_either_it_is_told_and_served);
+}
+
+static void add_works(Suite *suite)
+{
+    TCase *c = add_case(suite, "what works");
+    tcase_add_test(c, own_files_are_replaced);
+    tcase_add_test(c, the_log_is_made_anew_after_its_rotation);
+    tcase_add_test(c, a_log_that_is_a_pipe_is_opened_again);
+    tcase_add_test(c, a_process_for_dumps_can_be_made);
+    tcase_add_test(c, memory_of_any_size_comes_and_goes);
+    tcase_add_test(c, abort_is_still_an_abort);
+    tcase_add_test(c, the_reader_reads);
+    tcase_add_test(c, a_directory_that_is_not_there_is_no_trouble);
+    tcase_add_test(c, only_the_directories_it_entered_with_are_covered);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("sandbox");
+    const char *wrap = getenv("TEST_WRAP");
+    if (wrap == NULL || wrap[0] == '\0') { /* valgrind's own calls would be forbidden too */
+        add_deaths(suite);
+        add_failures(suite);
+        add_works(suite);
+    }
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
