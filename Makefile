@@ -27,12 +27,12 @@ POISON = poison poison_text
 PURE = addr quantity rrtype rng $(WIRE) rebind cookie cache $(PREDICT) $(POISON) special conf prediction server flight query core
 NET  = net/clock net/loop net/signals net/turn net/sockaddr net/udp net/tcp net/exchange_udp net/exchange_tcp \
        net/exchange net/resolvconf
-OPS  = ops/log ops/querylog ops/trouble ops/stats ops/dump ops/privilege ops/sandbox ops/savefile ops/writer
+OPS  = ops/log ops/querylog ops/trouble ops/stats ops/dump ops/privilege ops/sandbox ops/reader ops/savefile ops/writer
 DNSD = dnsd $(PURE) $(NET) $(OPS)
 LIBS = -lev -lsodium -lzscanner -lsystemd -lseccomp -lcap-ng
 
 # Unit tests: each program, and the modules that it links. The list measures the coupling.
-UNIT = addr quantity rrtype rng wire rebind cookie cache predict poison special conf server resolvconf savefile log querylog trouble stats dump privilege sandbox tree ttls \
+UNIT = addr quantity rrtype rng wire rebind cookie cache predict poison special conf server resolvconf savefile log querylog trouble stats dump privilege sandbox reader tree ttls \
        logline trace rehearsal stub report loop turn udp tcp exchange
 UNIT_addr       = addr
 UNIT_quantity   = quantity
@@ -59,6 +59,7 @@ UNIT_dump       = ops/dump ops/savefile ops/writer rrtype quantity $(WIRE)
 UNIT_privilege  = ops/privilege ops/log
 UNIT_sandbox    = ops/sandbox ops/privilege ops/savefile ops/log
 LINK_sandbox    = $(foreach f,syscall prctl,-Wl,--wrap=$(f))
+UNIT_reader     = ops/reader ops/sandbox ops/privilege ops/savefile ops/log conf addr quantity rebind $(WIRE)
 UNIT_tree       = tools/tree tools/field tools/hostname quantity $(WIRE)
 UNIT_ttls       = tools/ttls tools/field tools/hostname quantity $(WIRE)
 UNIT_stub       = tools/stub net/sockaddr addr $(WIRE)
