@@ -45,6 +45,7 @@ struct row {
 /* Words stand in the order of their enum. */
 static const char *const scope_words[] = {"client", "global", NULL};
 static const char *const rules_words[] = {"default", "seed", NULL};
+static const char *const sandbox_words[] = {"on", "off", NULL};
 static const char *const ttl0_words[] = {"hold", "strict", NULL};
 static const char *const switch_words[] = {"no", "yes", NULL};
 
@@ -440,6 +441,19 @@ static const struct row table[] = {
          .at_start_only = true},
         .kind = USER,
         .offset = FIELD(user)},
+    {.shown = {.name = "sandbox",
+         .argument = "on|off",
+         .fallback = "on",
+         .group = "Operation",
+         .help = "forbid dnsd what it does not need",
+         .manual = "Before the first question, forbid dnsd itself for good all that it does not "
+                   "need: see SANDBOX. To look for a fault with a debugger or with strace, turn it "
+                   "off.",
+         .expected = "on or off",
+         .at_start_only = true,
+         .words = sandbox_words},
+        .kind = WORD,
+        .offset = FIELD(sandbox)},
     {.shown = {.name = "query-log",
          .argument = "FILE",
          .group = "Operation",

@@ -19,6 +19,7 @@
 enum conf_rules { CONF_RULES_DEFAULT, CONF_RULES_SEED };
 enum conf_scope { CONF_SCOPE_CLIENT, CONF_SCOPE_GLOBAL };
 enum conf_ttl0 { CONF_TTL0_HOLD, CONF_TTL0_STRICT };
+enum conf_sandbox { CONF_SANDBOX_ON, CONF_SANDBOX_OFF };
 
 /* All values, in the units of their names. Strings are never NULL ("" for none). */
 struct conf {
@@ -67,6 +68,7 @@ struct conf {
 
     /* operation */
     char user[64];
+    enum conf_sandbox sandbox;
     char config[CONF_PATH_MAX];
     char query_log[CONF_PATH_MAX];
     bool verbose;

@@ -14,6 +14,8 @@
 #include "ops/log.h"
 #include "ops/privilege.h"
 #include "ops/querylog.h"
+#include "ops/reader.h"
+#include "ops/sandbox.h"
 #include "ops/savefile.h"
 #include "ops/stats.h"
 #include "ops/trouble.h"
@@ -77,8 +79,11 @@ struct dnsd {
     struct resolvconf_watch *watch;
     struct signals *signals;
     struct writing dump, save;
-    uint64_t save_due_ms; /* when the predict-file is to be written next */
-    uint64_t stop_ms;     /* when the end may wait no longer; 0: not ending */
+    struct reader *reader; /* NULL: without a sandbox */
+    bool sandboxed;
+    struct sandbox_files files; /* as they were when it was entered */
+    uint64_t save_due_ms;       /* when the predict-file is to be written next */
+    uint64_t stop_ms;           /* when the end may wait no longer; 0: not ending */
 };
 
 /* ---- configuration --------------------------------------------------------------------------- */
@@ -131,12 +136,24 @@ static void complain_of_memory(const struct dnsd *d)
     complain(&o, 0, "", "memory is out");
 }
 
+/* A descriptor or -1 with errno. In the sandbox somebody else opens what is read. */
+static int open_to_read(const struct dnsd *d, const char *path)
+{
+    return d->sandboxed ? reader_open(d->reader, path) : savefile_open(path);
+}
+
+static int read_whole(const struct dnsd *d, const char *path, uint8_t **text, size_t *len)
+{
+    int fd = open_to_read(d, path);
+    return fd < 0 ? -1 : savefile_read_open(fd, FILE_MAX, text, len);
+}
+
 /* Reads a file whole; a mistake is reported, and *code says how to exit. */
 static int read_file(
     const struct dnsd *d, const char *path, uint8_t **text, size_t *len, enum exit_code *code)
 {
     struct origin o = {.d = d};
-    if (savefile_read(path, FILE_MAX, text, len) == 0)
+    if (read_whole(d, path, text, len) == 0)
         return 0;
     *code = errno == ENOMEM ? EXIT_MEMORY : EXIT_FILE;
     complain(&o, 0, path, strerror(errno));
@@ -274,14 +291,15 @@ static void use_servers(struct dnsd *d, const struct addr *list, size_t n, bool 
 static void find_servers(struct dnsd *d)
 {
     const struct conf *c = d->conf;
-    struct resolvconf_servers r;
+    struct resolvconf_servers r = {.n = 0};
     if (!c->forward)
         return;
     if (c->n_servers > 0) {
         use_servers(d, c->servers, c->n_servers, c->trust_ad);
         return;
     }
-    if (resolvconf_read(c->resolv_file, &r, on_resolvconf_mistake, NULL) < 0)
+    int fd = open_to_read(d, c->resolv_file);
+    if (fd < 0 || resolvconf_read_open(fd, &r, on_resolvconf_mistake, NULL) < 0)
         log_warning("%s: %s", c->resolv_file, strerror(errno));
     log_debug("%s read: %zu servers%s", c->resolv_file, r.n, r.trust_ad ? ", trust-ad" : "");
     use_servers(d, r.addr, r.n, r.trust_ad || c->trust_ad);
@@ -322,7 +340,7 @@ static void load_predictions(struct dnsd *d)
     size_t len;
     if (path[0] == '\0' || core_predict(d->core) == NULL)
         return;
-    if (savefile_read(path, FILE_MAX, &bytes, &len) < 0) {
+    if (read_whole(d, path, &bytes, &len) < 0) {
         if (errno != ENOENT)
             log_warning("%s: %s; nothing is known at first", path, strerror(errno));
         return;
@@ -664,7 +682,7 @@ static bool same_listen(const struct conf *a, const struct conf *b)
 }
 
 /* Says which changes wait for a restart: the rows that are marked so in conf.c. */
-static void warn_of_restart(const struct conf *old, const struct conf *new)
+static void warn_of_restart(const struct dnsd *d, const struct conf *old, const struct conf *new)
 {
     const struct {
         const char *option;
@@ -675,6 +693,10 @@ static void warn_of_restart(const struct conf *old, const struct conf *new)
         {"cache-size", old->cache_size_bytes != new->cache_size_bytes},
         {"user", strcmp(old->user, new->user) != 0},
         {"query-log", strcmp(old->query_log, new->query_log) != 0},
+        {"sandbox", old->sandbox != new->sandbox},
+        /* another directory than the sandbox was told of */
+        {"predict-file", d->sandboxed && !sandbox_covers(&d->files, new->predict_file)},
+        {"predict-dump", d->sandboxed && !sandbox_covers(&d->files, new->predict_dump)},
     };
     for (size_t i = 0; i < sizeof at_start / sizeof at_start[0]; i++)
         if (at_start[i].changed)
@@ -685,7 +707,7 @@ static void adopt(struct dnsd *d, struct conf_set *s, struct poison *p)
 {
     struct poison *old_poison = d->poison;
     struct conf_set *old_conf = d->conf_set;
-    warn_of_restart(d->conf, conf_values(s));
+    warn_of_restart(d, d->conf, conf_values(s));
     d->conf_set = s;
     d->conf = conf_values(s);
     d->poison = p;
@@ -836,9 +858,33 @@ static int start_loop(struct dnsd *d)
 {
     ev_set_allocator(loop_memory);
     ev_set_syserr_cb(loop_failed);
-    d->loop = ev_loop_new(EVFLAG_AUTO);
+    /* No environment chooses the calls of the loop: the sandbox allows those of epoll. */
+    d->loop = ev_loop_new(EVFLAG_NOENV);
     d->turn = d->loop != NULL ? turn_create(d->loop) : NULL;
     return d->turn != NULL ? 0 : -1;
+}
+
+/* The reader is made before anything else, while there is little memory for it to keep. */
+static int start_reader(struct dnsd *d)
+{
+    log_open(false);
+    if (d->conf->sandbox == CONF_SANDBOX_OFF)
+        return 0;
+    d->reader = reader_start(d->argc, d->argv, d->conf);
+    return d->reader != NULL ? 0 : -1;
+}
+
+static enum exit_code enter_sandbox(struct dnsd *d)
+{
+    if (d->reader == NULL)
+        return EXIT_OK;
+    snprintf(d->files.replaced[0], sizeof d->files.replaced[0], "%s", d->conf->predict_file);
+    snprintf(d->files.replaced[1], sizeof d->files.replaced[1], "%s", d->conf->predict_dump);
+    snprintf(d->files.appended, sizeof d->files.appended, "%s", d->conf->query_log);
+    if (sandbox_enter(SANDBOX_SERVER, &d->files) < 0)
+        return EXIT_CONF;
+    d->sandboxed = true;
+    return EXIT_OK;
 }
 
 static enum exit_code start(struct dnsd *d)
@@ -871,7 +917,7 @@ static enum exit_code start(struct dnsd *d)
     /* As the user who opens it anew after each rotation. */
     if (d->conf->query_log[0] != '\0' && (d->querylog = querylog_open(d->conf->query_log)) == NULL)
         return errno == ENOMEM ? EXIT_MEMORY : EXIT_FILE;
-    return EXIT_OK;
+    return enter_sandbox(d);
 }
 
 static void end(struct dnsd *d)
@@ -891,6 +937,7 @@ static void end(struct dnsd *d)
     if (d->loop != NULL)
         ev_loop_destroy(d->loop);
     rng_free(d->rng);
+    reader_stop(d->reader);
     conf_free(d->conf_set);
 }
 
@@ -975,8 +1022,13 @@ int main(int argc, char **argv)
                         "dnsd -help lists the options\n");
         /* In a file it is a mistake like others there, and no reason to try again. */
         code = d.conf->config[0] != '\0' ? EXIT_CONF : EXIT_NET;
+    } else if (d.conf->check_config) {
+        if (read_poison(&d, d.conf, &d.poison, &code) == 0)
+            code = check_surroundings(&d);
+    } else if (start_reader(&d) < 0) {
+        code = EXIT_CONF;
     } else if (read_poison(&d, d.conf, &d.poison, &code) == 0) {
-        code = d.conf->check_config ? check_surroundings(&d) : run(&d);
+        code = run(&d);
     }
 out:
     end(&d);

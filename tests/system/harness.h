@@ -70,7 +70,8 @@ struct running {
 };
 __attribute__((format(printf, 1, 2))) struct running run_start(const char *format, ...);
 struct output run_finish(struct running r);
-/* As run; dnsd's path and wrapper are put before it. It must not become a server. */
+/* As run; dnsd's path and wrapper are put before it. It must not become a server. Before all
+ * options of every dnsd come those of $DNSD_OPTIONS; $DNSD_WRAP turns the sandbox off. */
 __attribute__((format(printf, 1, 2))) struct output run_dnsd(const char *format, ...);
 bool have_program(const char *name);
 

@@ -251,6 +251,7 @@ static const struct {
     {"config", "dnsd.conf"},
     {"check-config", NULL},
     {"user", "nobody"},
+    {"sandbox", "off"},
     {"query-log", "-"},
     {"verbose", NULL},
     {"version", NULL},
@@ -612,6 +613,17 @@ START_TEST(texts_that_do_not_fit_are_refused)
     ck_assert_str_eq(values->user, user);
     user[63] = 'u';
     check_refused("user", user);
+}
+END_TEST
+
+START_TEST(the_sandbox_is_on_unless_it_is_said_to_be_off)
+{
+    ck_assert_int_eq(values->sandbox, CONF_SANDBOX_ON);
+    check_taken("sandbox", "off");
+    ck_assert_int_eq(values->sandbox, CONF_SANDBOX_OFF);
+    check_taken("sandbox", "on");
+    ck_assert_int_eq(values->sandbox, CONF_SANDBOX_ON);
+    check_refused("sandbox", "no");
 }
 END_TEST
 
@@ -1419,6 +1431,7 @@ static void add_reading(Suite *s)
     tcase_add_test(t, a_ttl_has_whole_seconds);
     tcase_add_test(t, texts_that_do_not_fit_are_refused);
     tcase_add_test(t, users_that_cannot_be_are_refused);
+    tcase_add_test(t, the_sandbox_is_on_unless_it_is_said_to_be_off);
     tcase_add_test(t, addresses_that_are_none_are_refused);
     tcase_add_test(t, a_value_given_twice_in_a_list_is_a_mistake);
     tcase_add_test(t, names_that_are_none_are_refused);

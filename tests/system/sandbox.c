@@ -1,0 +1,274 @@
+/* sandbox.c: the real program in its sandbox: what it holds, what still works there, and what it
+ * says of what does not. Knows /proc and signals; never how the sandbox is made (tests/unit does).
+ */
+#include "peers.h"
+
+#include <dirent.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Valgrind's own calls would be forbidden: the harness turns the sandbox off there. */
+static bool has_sandbox(void)
+{
+    const char *wrap = getenv("DNSD_WRAP"), *options = getenv("DNSD_OPTIONS");
+    return (wrap == NULL || wrap[0] == '\0') &&
+           (options == NULL || strstr(options, "sandbox") == NULL);
+}
+
+static struct responder *server;
+
+/* Names with "tcp" in them need TCP. */
+static void answer(const struct asked *q, void *ctx)
+{
+    (void)ctx;
+    if (strstr(q->name, "tcp") != NULL && !q->tcp) {
+        uint8_t msg[MESSAGE_MAX];
+        size_t len = reply_start(q, NOERROR, msg);
+        msg[2] |= 2; /* TC */
+        reply_send(q, 0, msg, len);
+        return;
+    }
+    reply_a(q, 0, 60, "192.0.2.1");
+}
+
+static const char *address_of(const struct dnsd *d, const char *name)
+{
+    struct reply r = resolve(d, name, TYPE_A);
+    return text("%s", r.address);
+}
+
+/* ---- processes ------------------------------------------------------------------------------- */
+
+static const char *status_of(pid_t pid)
+{
+    return read_file(text("/proc/%d/status", (int)pid));
+}
+
+static bool is_child_of(pid_t pid, pid_t parent)
+{
+    return strstr(status_of(pid), text("\nPPid:\t%d\n", (int)parent)) != NULL;
+}
+
+/* The process that opens dnsd's files; 0: there is none. */
+static pid_t reader_of(const struct dnsd *d)
+{
+    pid_t found = 0;
+    const struct dirent *e;
+    DIR *dir = opendir("/proc");
+    ck_assert_ptr_nonnull(dir);
+    while (found == 0 && (e = readdir(dir)) != NULL) {
+        pid_t pid = (pid_t)strtol(e->d_name, NULL, 10);
+        if (pid > 0 && is_child_of(pid, d->pid))
+            found = pid;
+    }
+    closedir(dir);
+    return found;
+}
+
+static void must_hold_nothing(pid_t pid)
+{
+    const char *status = status_of(pid);
+    must_lack(status, "\nUid:\t0\t");
+    must_lack(status, "\nGid:\t0\t");
+    must_have(status, "\nCapInh:\t0000000000000000\n");
+    must_have(status, "\nCapPrm:\t0000000000000000\n");
+    must_have(status, "\nCapEff:\t0000000000000000\n");
+    must_have(status, "\nCapAmb:\t0000000000000000\n");
+    if (getuid() == 0)
+        must_have(status, "\nCapBnd:\t0000000000000000\n");
+    must_have(status, "\nNoNewPrivs:\t1\n");
+    must_have(status, "\nSeccomp:\t2\n");
+}
+
+START_TEST(both_processes_hold_no_root_no_capability_and_have_a_filter)
+{
+    if (!has_sandbox())
+        return;
+    struct dnsd *d = dnsd_start_as_root("-forward 192.0.2.1");
+    pid_t reader = reader_of(d);
+    ck_assert_int_gt(reader, 0);
+    must_hold_nothing(d->pid);
+    must_hold_nothing(reader);
+    must_have(status_of(reader), "Name:\tdnsd-reader\n");
+}
+END_TEST
+
+/* What belongs to root in /proc cannot be traced, and leaves no core. A sanitizer wants to trace.
+ */
+START_TEST(neither_process_can_be_traced_by_its_own_user)
+{
+    struct stat st;
+    if (!has_sandbox() || harness_slow() || getuid() != 0)
+        return;
+    struct dnsd *d = dnsd_start_as_root("-forward 192.0.2.1");
+    ck_assert_int_eq(stat(text("/proc/%d/mem", (int)d->pid), &st), 0);
+    ck_assert_uint_eq(st.st_uid, 0);
+    ck_assert_int_eq(stat(text("/proc/%d/mem", (int)reader_of(d)), &st), 0);
+    ck_assert_uint_eq(st.st_uid, 0);
+}
+END_TEST
+
+START_TEST(sandbox_off_is_one_process_without_a_filter)
+{
+    struct dnsd *d = dnsd_start("-forward 192.0.2.1 -sandbox off");
+    ck_assert_int_eq(reader_of(d), 0);
+    must_have(status_of(d->pid), "\nSeccomp:\t0\n");
+    must_have(status_of(d->pid), "\nNoNewPrivs:\t1\n");
+}
+END_TEST
+
+START_TEST(the_reader_ends_with_dnsd)
+{
+    if (!has_sandbox())
+        return;
+    struct dnsd *d = dnsd_start("-forward 192.0.2.1");
+    pid_t reader = reader_of(d);
+    ck_assert_int_eq(dnsd_stop(d), 0);
+    for (uint64_t end_ms = now_ms() + WAIT_MS; kill(reader, 0) == 0; pause_ms(2)) {
+        ck_assert_uint_lt(now_ms(), end_ms);
+        if (strstr(status_of(reader), "State:\tZ") != NULL)
+            break; /* nobody here is its init */
+    }
+}
+END_TEST
+
+/* ---- what works inside ----------------------------------------------------------------------- */
+
+/* One life with everything that touches a file, a process or the network. */
+START_TEST(all_that_dnsd_does_works_inside)
+{
+    server = responder_start(answer, NULL);
+    const char *poison = write_file("poison.conf", "a.lan A 192.0.2.1\n");
+    const char *learned = path_of("learned"), *dump = path_of("learned.dot");
+    const char *log = path_of("queries"), *old = path_of("queries.1");
+    const char *conf =
+        write_file("dnsd.conf", "forward %s\npoison %s\n", responder_at(server), poison);
+    struct dnsd *d = dnsd_start("-config %s -predict -predict-file %s -predict-dump %s "
+                                "-query-log %s -verbose",
+        conf, learned, dump, log);
+    ck_assert_str_eq(address_of(d, "a.lan"), "192.0.2.1");
+    ck_assert_str_eq(address_of(d, "udp.example.com"), "192.0.2.1");
+    ck_assert_str_eq(address_of(d, "tcp.example.com"), "192.0.2.1");
+    ck_assert_uint_eq(responder_asked_tcp(server, "tcp.example.com"), 1);
+    struct output o =
+        run("dig +tcp +short -p %u @%s tcp.example.com", (unsigned)d->port, d->address);
+    ck_assert_str_eq(o.text, "192.0.2.1\n");
+    o = run("dig +short -p %u @%s ch txt hostname.bind", (unsigned)d->port, d->address);
+    ck_assert_int_eq(o.code, 0);
+    dnsd_statistic(d, "questions: ");
+    dnsd_await(d, "was dumped to");
+    must_have(read_file(dump), "digraph");
+    ck_assert_int_eq(rename(log, old), 0);
+    write_file("poison.conf", "a.lan A 192.0.2.2\n");
+    dnsd_reload(d);
+    ck_assert_str_eq(address_of(d, "a.lan"), "192.0.2.2");
+    ck_assert_int_eq(dnsd_stop(d), 0);
+    must_have(read_file(old), " udp.example.com ");
+    must_have(read_file(log), " a.lan ");
+    struct stat st;
+    ck_assert_int_eq(stat(learned, &st), 0);
+    must_lack(read_file(d->log), "sandbox");
+    responder_stop(server);
+}
+END_TEST
+
+/* The first reload of most installations: the line was there as a comment. */
+START_TEST(a_reload_may_name_other_files_to_read)
+{
+    const char *first = write_file("first.conf", "a.lan A 192.0.2.1\n");
+    const char *second = write_file("second.conf", "a.lan A 192.0.2.2\n");
+    const char *conf = write_file("dnsd.conf", "forward 192.0.2.1\n");
+    struct dnsd *d = dnsd_start("-config %s", conf);
+    write_file("dnsd.conf", "forward 192.0.2.1\npoison %s\n", first);
+    dnsd_reload(d);
+    ck_assert_str_eq(address_of(d, "a.lan"), "192.0.2.1");
+    write_file("beside.conf", "poison %s\n", second);
+    ck_assert_int_eq(rename(path_of("beside.conf"), conf), 0);
+    dnsd_reload(d);
+    ck_assert_str_eq(address_of(d, "a.lan"), "192.0.2.2");
+}
+END_TEST
+
+START_TEST(another_resolv_conf_at_a_reload_is_read_and_watched)
+{
+    server = responder_start(answer, NULL);
+    struct responder *other = responder_start(answer, NULL);
+    const char *resolv = write_file("other-resolv", "nameserver %s\n", responder_at(server));
+    const char *conf = write_file("dnsd.conf", "forward 192.0.2.1\n");
+    struct dnsd *d = dnsd_start("-config %s", conf);
+    write_file("dnsd.conf", "forward\nresolv-file %s\n", resolv);
+    dnsd_reload(d);
+    ck_assert_str_eq(address_of(d, "udp.example.com"), "192.0.2.1");
+    write_file("beside", "nameserver %s\n", responder_at(other));
+    ck_assert_int_eq(rename(path_of("beside"), resolv), 0);
+    dnsd_await(d, text("forwarding to %s", responder_at(other)));
+    responder_stop(server);
+    responder_stop(other);
+}
+END_TEST
+
+START_TEST(another_directory_to_write_in_takes_a_restart_and_says_so)
+{
+    if (!has_sandbox())
+        return;
+    const char *conf = write_file("dnsd.conf", "predict\npredict-file %s\n", path_of("learned"));
+    struct dnsd *d = dnsd_start("-config %s -forward 192.0.2.1", conf);
+    write_file("dnsd.conf", "predict\npredict-file %s\n", path_of("renamed"));
+    dnsd_reload(d);
+    dnsd_await(d, "reloaded");
+    must_lack(read_file(d->log), "takes a restart");
+    ck_assert_int_eq(mkdir(path_of("below"), 0777), 0);
+    write_file("dnsd.conf", "predict\npredict-file %s\n", path_of("below/learned"));
+    dnsd_reload(d);
+    dnsd_await(d, "the new -predict-file takes a restart");
+}
+END_TEST
+
+START_TEST(without_its_reader_dnsd_goes_on_and_a_reload_changes_nothing)
+{
+    if (!has_sandbox())
+        return;
+    const char *poison = write_file("poison.conf", "a.lan A 192.0.2.1\n");
+    struct dnsd *d = dnsd_start("-poison %s", poison);
+    ck_assert_int_eq(kill(reader_of(d), SIGKILL), 0);
+    dnsd_reload(d);
+    dnsd_await(d, "nothing was changed");
+    ck_assert_str_eq(address_of(d, "a.lan"), "192.0.2.1");
+}
+END_TEST
+
+/* From outside nobody can make dnsd do what is forbidden, but any process can be sent the signal:
+ * it ends. */
+START_TEST(sigsys_is_the_end)
+{
+    int code;
+    if (!has_sandbox())
+        return;
+    struct dnsd *d = dnsd_start("-forward 192.0.2.1");
+    ck_assert_int_eq(kill(d->pid, SIGSYS), 0);
+    dnsd_wait_end(d, &code);
+    ck_assert_int_eq(code, 128 + SIGSYS);
+    must_have(read_file(d->log), "the sandbox ends dnsd");
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("system/sandbox");
+    TCase *c = harness_case(s, "sandbox");
+    tcase_add_test(c, both_processes_hold_no_root_no_capability_and_have_a_filter);
+    tcase_add_test(c, neither_process_can_be_traced_by_its_own_user);
+    tcase_add_test(c, sandbox_off_is_one_process_without_a_filter);
+    tcase_add_test(c, the_reader_ends_with_dnsd);
+    tcase_add_test(c, all_that_dnsd_does_works_inside);
+    tcase_add_test(c, a_reload_may_name_other_files_to_read);
+    tcase_add_test(c, another_resolv_conf_at_a_reload_is_read_and_watched);
+    tcase_add_test(c, another_directory_to_write_in_takes_a_restart_and_says_so);
+    tcase_add_test(c, without_its_reader_dnsd_goes_on_and_a_reload_changes_nothing);
+    tcase_add_test(c, sigsys_is_the_end);
+    return harness_run(s);
+}
