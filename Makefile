@@ -132,7 +132,7 @@ LINK_replay_query = $(foreach f,malloc calloc,-Wl,--wrap=$(f))
 # System: the real program, real sockets and other people's clients (tests/system/harness.c).
 SYSTEM = predict upstream clients load service config faults sandbox
 # Scripts that look at the tree; each ends with a closing line like Check's.
-SCRIPTS = tests/layers tests/manual tests/rules tests/sequence tests/rehearse
+SCRIPTS = tests/layers tests/manual tests/unitfile tests/rules tests/sequence tests/rehearse
 
 define REPLAY_RULE
 $(BUILD)/replay/$(1): $(BUILD)/tests/replay/$(1).o $(BUILD)/tests/replay/world.o \
@@ -224,7 +224,7 @@ lint: $(BUILD)/cppcheck/uthash.h $(BUILD)/cppcheck/utlist.h
 	clang-format --dry-run -Werror $(C_FILES) $(H_FILES)
 	mandoc -T lint -W warning man/*.[1-8]
 	shellcheck -S warning .ci/run packaging/*.sh bench/run bench/growth bench/predict bench/check-cost bench/*.sh \
-	    tests/run tests/layers tests/manual \
+	    tests/run tests/layers tests/manual tests/unitfile \
 	    tests/rules tests/sequence tests/rehearse tests/fuzz/run tools/demo
 
 format:
