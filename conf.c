@@ -315,6 +315,8 @@ static const struct row table[] = {
          .group = "Cache",
          .help = "memory for answers",
          .manual = "Memory for cached answers and their index. It is taken as the cache fills. "
+                   "Prediction takes up to 16M besides, and questions and connections up to 250M "
+                   "in a flood of them: that is the bound of both together, and SIGUSR1 logs it. "
                    "Units are K, M and G (1024, 1024 K, 1024 M); a bare number is bytes.",
          .expected = "a size from 256K to 64G, such as 512K, 64M or 1G",
          .at_start_only = true},

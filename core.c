@@ -197,6 +197,16 @@ void core_free(struct core *c, uint64_t now_ms)
     free(c);
 }
 
+struct core_bytes core_bytes_max(const struct core_conf *conf)
+{
+    return (struct core_bytes){
+        .cache = conf->cache_bytes,
+        .questions =
+            sizeof(struct core) + flights_bytes_max(&conf->flight) + query_bytes_max(&conf->query),
+        .prediction = conf->predict ? conf->prediction.bytes_max : 0,
+    };
+}
+
 int core_reconfigure(struct core *c, const struct core_conf *conf)
 {
     query_reconfigure(c->desk, &conf->query);

@@ -43,6 +43,13 @@ struct core *core_create(
     const struct core_conf *conf, const struct core_world *world, uint64_t now_ms);
 void core_free(struct core *c, uint64_t now_ms);
 
+/* What the core takes at most: cache, questions that wait and are under way, prediction. Without
+ * overrides, and what is behind the upstream door. */
+struct core_bytes {
+    size_t cache, questions, prediction;
+};
+struct core_bytes core_bytes_max(const struct core_conf *conf);
+
 /* New settings; cache, scores and flights stay. 0, or -1: memory for the predictor is out, it stays
  * off. */
 int core_reconfigure(struct core *c, const struct core_conf *conf);

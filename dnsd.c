@@ -76,6 +76,7 @@ struct dnsd {
     struct udp *udp[CONF_LIST_MAX];
     size_t n_udp;
     struct tcp *tcp;
+    struct tcp_conf tcp_conf;
     struct resolvconf_watch *watch;
     struct signals *signals;
     struct writing dump, save;
@@ -643,13 +644,13 @@ static enum exit_code start_listeners(struct dnsd *d)
 {
     const struct conf *c = d->conf;
     size_t connections = raise_descriptors();
-    struct tcp_conf conf = {
+    d->tcp_conf = (struct tcp_conf){
         .idle_ms = TCP_IDLE_MS,
         .first_message_ms = TCP_MESSAGE_MS,
         .connections_max = connections,
         .per_client_max = connections / TCP_CLIENT_SHARE + 1,
     };
-    d->tcp = tcp_create(d->loop, d->turn, &conf, core_desk(d->core));
+    d->tcp = tcp_create(d->loop, d->turn, &d->tcp_conf, core_desk(d->core));
     if (d->tcp == NULL) {
         complain_of_memory(d);
         return EXIT_MEMORY;
@@ -747,10 +748,27 @@ static void reload(struct dnsd *d)
     sd_notify(0, "READY=1");
 }
 
+/* What dnsd can be made to take, whatever clients and servers do. */
+static void log_memory(const struct dnsd *d)
+{
+    const double mib = 1 << 20;
+    struct core_conf conf = core_conf(d->conf);
+    struct core_bytes core = core_bytes_max(&conf);
+    size_t questions = core.questions + exchange_bytes_max(FLIGHT_UDP_OPEN * FLIGHTS_MAX,
+                                            FLIGHT_TCP_MAX * FLIGHTS_MAX);
+    size_t connections = tcp_bytes_max(&d->tcp_conf, QUERIES_MAX) + d->n_udp * udp_bytes();
+    log_info("memory: at most %.1f MiB: cache %.1f, prediction %.1f, questions %.1f, connections "
+             "%.1f; the program and its overrides come on top",
+        (double)(core.cache + core.prediction + questions + connections) / mib,
+        (double)core.cache / mib, (double)core.prediction / mib, (double)questions / mib,
+        (double)connections / mib);
+}
+
 static void log_stats(struct dnsd *d)
 {
     struct stats_sources sources = stats_sources(d);
     stats_log(&sources, turn_now_ms(d->turn));
+    log_memory(d);
     dump_predictions(d);
 }
 

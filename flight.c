@@ -20,9 +20,11 @@
 #include <string.h>
 #include <uthash.h>
 
-#define SPARE_MAX     8192 /* longest packed answer that is set aside */
-#define AGAIN_MS      300  /* until the next try where nobody could be reached */
-#define FAILURE_MIN_S 1    /* RFC 9520 3.2: doubled with each failure in a row */
+#define SPARE_MAX     8192              /* longest packed answer that is set aside */
+#define SPARES_MAX    ((size_t)4 << 20) /* bytes of all of them */
+#define PIECE_COST    16                /* what malloc and a table take for each piece of memory */
+#define AGAIN_MS      300               /* until the next try where nobody could be reached */
+#define FAILURE_MIN_S 1                 /* RFC 9520 3.2: doubled with each failure in a row */
 #define FAILURE_MAX_S 30
 #define FAILURE_LEN                                                                                \
     4 /* value of a failure in the cache: rcode (2), seconds (1), network error (1) */
@@ -82,6 +84,7 @@ struct flights {
     size_t n;             /* flights: in the table, in the heap */
     uint64_t now_ms;
     uint8_t seed[CACHE_SEED_LEN];
+    size_t spare_bytes;
     struct flight_counts counts;
     uint8_t packed[WIRE_PACKED_MAX];
 };
@@ -160,10 +163,18 @@ struct flights *flights_create(const struct flight_conf *conf, const struct flig
     return all;
 }
 
+size_t flights_bytes_max(const struct flight_conf *conf)
+{
+    size_t one = sizeof(struct flight) + WIRE_KEY_MAX + sizeof(struct flight *) + 2 * PIECE_COST;
+    return sizeof(struct flights) + conf->flights_max * one + SPARES_MAX;
+}
+
 static void flight_free(struct flight *f)
 {
     for (int i = 0; i < N_ATTEMPTS; i++)
         upstream_cancel(f->attempt[i].ask);
+    if (f->spare != NULL)
+        f->all->spare_bytes -= f->spare_answer.packed_len;
     free(f->spare);
     free(f);
 }
@@ -516,12 +527,15 @@ static void go_on(struct flight *f)
 /* A reply over UDP while somebody guesses IDs: used only if TCP brings nothing. */
 static void set_aside(struct flight *f, const struct wire_answer *a)
 {
-    if (f->spare != NULL || a->packed_len > SPARE_MAX)
+    struct flights *all = f->all;
+    if (f->spare != NULL || a->packed_len > SPARE_MAX ||
+        all->spare_bytes + a->packed_len > SPARES_MAX)
         return;
     f->spare = malloc(a->packed_len);
     if (f->spare == NULL)
         return;
-    memcpy(f->spare, f->all->packed, a->packed_len);
+    all->spare_bytes += a->packed_len;
+    memcpy(f->spare, all->packed, a->packed_len);
     f->spare_answer = *a;
 }
 
@@ -1000,7 +1014,7 @@ static const char *check_one(const struct flights *all, size_t at)
 
 const char *flight_check(const struct flights *all)
 {
-    size_t speculative = 0;
+    size_t speculative = 0, spare_bytes = 0;
     if (HASH_COUNT(all->table) != all->n)
         return "table and heap differ in number";
     for (size_t i = 0; i < all->n; i++) {
@@ -1008,6 +1022,10 @@ const char *flight_check(const struct flights *all)
         if (broken != NULL)
             return broken;
         speculative += all->heap[i]->speculative;
+        if (all->heap[i]->spare != NULL)
+            spare_bytes += all->heap[i]->spare_answer.packed_len;
     }
+    if (spare_bytes != all->spare_bytes || spare_bytes > SPARES_MAX)
+        return "what is set aside is counted wrong, or too much";
     return speculative == all->counts.speculative ? NULL : "prefetches are counted wrong";
 }

@@ -18,6 +18,7 @@
 
 #define FLIGHT_NEVER_MS UINT64_MAX
 #define FLIGHT_UDP_MAX  3 /* messages a question, all causes together (SECURITY 4) */
+#define FLIGHT_UDP_OPEN 2 /* of them, awaited at once (SECURITY 1) */
 #define FLIGHT_TCP_MAX  1
 #define FLIGHT_LIFE_MS  4500 /* then the question has failed: before a stub's own 5 s are over */
 #define FLIGHT_STALE_MS                                                                            \
@@ -98,6 +99,9 @@ struct flight_world {
 struct flights *flights_create(const struct flight_conf *conf, const struct flight_world *world,
     const uint8_t seed[CACHE_SEED_LEN]);
 void flights_free(struct flights *f);
+/* What flights take at most, all of it together, without what is behind the upstream door. */
+size_t flights_bytes_max(const struct flight_conf *conf);
+
 /* Where other addresses are refused from now on, the cache is emptied: it was filled by the old
  * rule. The old conf's names are looked at for the last time. */
 void flights_reconfigure(struct flights *f, const struct flight_conf *conf);
@@ -113,8 +117,8 @@ enum flight_join_verdict {
 
 /* Asks for key, or waits with the others who did. has_stale: the cache has an expired answer, which
  * the waiters get if the flight takes long. */
-enum flight_join_verdict flight_join(struct flights *f, const uint8_t *key, size_t key_len,
-    bool has_stale, struct flight_waiter *w);
+enum flight_join_verdict flight_join(
+    struct flights *f, const uint8_t *key, size_t key_len, bool has_stale, struct flight_waiter *w);
 
 /* Somebody at this address asked for key too. If that is a server that was asked for it a moment
  * ago, it seems to forward to us: shown in the result should the flight fail (one that is answered

@@ -16,8 +16,10 @@
 #include <string.h>
 #include <uthash.h>
 
-#define ANY_TTL_S   3600 /* of the minimal answer to ANY */
-#define REPEAT_HEAD 24   /* bytes of address, scope, port and ID */
+#define ANY_TTL_S    3600              /* of the minimal answer to ANY */
+#define REPEAT_HEAD  24                /* bytes of address, scope, port and ID */
+#define PREFIXES_MAX ((size_t)4 << 20) /* bytes of the chains that waiting queries keep */
+#define PIECE_COST   16                /* what malloc and a table take for each piece of memory */
 
 _Static_assert(COOKIE_LEN == WIRE_COOKIE_LEN, "what cookie.c makes is what goes out");
 
@@ -58,6 +60,7 @@ struct query_desk {
     struct query *repeats;
     struct query *waiting;
     struct asker *askers;
+    size_t prefix_bytes; /* of all that wait */
     struct query_counts counts;
     uint8_t seed[crypto_shorthash_KEYBYTES];
     uint8_t cookie_seed[COOKIE_SEED_LEN];
@@ -112,6 +115,13 @@ bool query_allows(const struct query_desk *d, const struct addr *peer)
         if (addr_net_contains(&d->conf.allow[i], peer))
             return true;
     return false;
+}
+
+size_t query_bytes_max(const struct query_conf *conf)
+{
+    size_t one =
+        sizeof(struct query) + WIRE_KEY_MAX + WIRE_NAME_MAX + sizeof(struct asker) + 4 * PIECE_COST;
+    return sizeof(struct query_desk) + conf->queries_max * one + PREFIXES_MAX;
 }
 
 size_t query_waiting(const struct query_desk *d)
@@ -341,6 +351,7 @@ static void query_free(struct query *q)
     if (q->next != NULL)
         q->next->prev = q->prev;
     d->counts.waiting--;
+    d->prefix_bytes -= q->prefix_len;
     free(q);
 }
 
@@ -383,14 +394,17 @@ static void list_waiting(struct query *q)
         q->next->prev = q;
     d->waiting = q;
     d->counts.waiting++;
+    d->prefix_bytes += q->prefix_len;
 }
 
-/* Keeps what is needed to answer later. NULL when memory is out. prefix may be NULL, and repeat is
- * for clients that do not repeat themselves (TCP). */
+/* Keeps what is needed to answer later. NULL when memory is out, or chains take all of theirs.
+ * prefix may be NULL, and repeat is for clients that do not repeat themselves (TCP). */
 static struct query *query_create(const struct visit *v, const uint8_t *key, size_t key_len,
     const uint8_t *prefix, size_t prefix_len, const struct repeat *repeat)
 {
     struct query_desk *d = v->desk;
+    if (prefix_len > PREFIXES_MAX - d->prefix_bytes)
+        return NULL;
     struct query *q = malloc(sizeof *q + key_len + v->q.question.name_len + prefix_len);
     if (q == NULL)
         return NULL;
@@ -802,7 +816,7 @@ bool query_forwards(struct query_desk *d, const uint8_t *key, size_t key_len)
 
 const char *query_check(const struct query_desk *d)
 {
-    size_t n = 0, asked = 0;
+    size_t n = 0, asked = 0, prefix_bytes = 0;
     const struct query *prev = NULL;
     for (const struct query *q = d->waiting; q != NULL; prev = q, q = q->next) {
         if (q->prev != prev)
@@ -811,11 +825,14 @@ const char *query_check(const struct query_desk *d)
             return "a waiting query is not counted for its client";
         if (q->q.question.name != q->key + q->key_len)
             return "a waiting query points into a message that is gone";
+        prefix_bytes += q->prefix_len;
         n++;
     }
     for (const struct asker *a = d->askers; a != NULL; a = a->hh.next)
         asked += a->n_waiting;
     if (n != d->counts.waiting || asked != n)
         return "waiting queries are counted wrong";
+    if (prefix_bytes != d->prefix_bytes || prefix_bytes > PREFIXES_MAX)
+        return "the bytes of chains are counted wrong, or too many";
     return NULL;
 }

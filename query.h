@@ -83,6 +83,9 @@ struct query_conf {
 struct query_desk *query_desk_create(const struct query_conf *conf, const struct query_world *world,
     const uint8_t seed[QUERY_SEED_LEN]);
 void query_desk_free(struct query_desk *d);
+
+/* What a desk takes at most, with all that waits at it. */
+size_t query_bytes_max(const struct query_conf *conf);
 void query_reconfigure(struct query_desk *d, const struct query_conf *conf);
 
 /* The set to use from now on; NULL for none. Not owned. */

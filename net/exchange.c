@@ -79,6 +79,11 @@ void exchange_close(struct upstream *u)
     free(u);
 }
 
+size_t exchange_bytes_max(size_t n_udp, size_t n_tcp)
+{
+    return sizeof(struct upstream) + exchange_udp_bytes_max(n_udp) + exchange_tcp_bytes_max(n_tcp);
+}
+
 void exchange_count(const struct upstream *u, struct exchange_counts *out)
 {
     *out = u->counts;

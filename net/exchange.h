@@ -21,6 +21,10 @@ struct upstream *exchange_open(struct ev_loop *loop, struct turn *turn, struct r
  * to be called from within an upstream_done. NULL is fine. */
 void exchange_close(struct upstream *u);
 
+/* What it takes at most while so many asks are under way: over UDP each may have a socket of its
+ * own; connections are bounded. Without the kernel's part. */
+size_t exchange_bytes_max(size_t n_udp, size_t n_tcp);
+
 struct exchange_counts {
     uint64_t udp_sockets, udp_sent, udp_thrown_away, tcp_connections, tcp_sent;
     size_t udp_open, tcp_open;

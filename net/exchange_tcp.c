@@ -31,6 +31,8 @@
 #define IDLE_MS         10000 /* without an ask (RFC 7766 6.2.3) */
 #define SILENCE_MS      1000  /* nothing heard since a question: the connection may be dead */
 #define FRAME_LEN       2     /* length before each message (RFC 1035 4.2.2) */
+#define OPEN_MAX        128   /* connections in all, those that take no more asks included */
+#define PIECE_COST      16    /* what malloc takes for each piece of memory */
 #define IN_MIN          4096
 
 enum state { NEW, CONNECTING, CONNECTED };
@@ -123,14 +125,25 @@ static void connection_free(struct connection *c)
     free(c);
 }
 
+/* Each connection with a reply and all its questions as long as they can be, moved to a larger
+ * buffer at this moment. */
+size_t exchange_tcp_bytes_max(size_t n_asks)
+{
+    size_t ask = sizeof(struct tcp_ask) + WIRE_QUERY_MAX + PIECE_COST;
+    size_t buffers = FRAME_LEN + WIRE_MESSAGE_MAX + IN_FLIGHT_MAX * (FRAME_LEN + WIRE_QUERY_MAX);
+    return sizeof(struct exchange_tcp) + n_asks * ask +
+           OPEN_MAX * (sizeof(struct connection) + 2 * buffers + 2 * PIECE_COST);
+}
+
 /* The connection to use, made if need be: the least loaded one, and another one when it is full.
  * Who has lost a kept connection needs one that is not as old. */
 static struct connection *connection_for(
     struct exchange_tcp *x, const struct addr *server, bool must_be_new)
 {
     struct connection *c, *best = NULL;
-    unsigned n = 0;
+    unsigned n = 0, n_all = 0;
     for (c = x->connections; c != NULL; c = c->next) {
+        n_all++;
         if (c->retired || !addr_equal(&c->server, server))
             continue;
         if (must_be_new && c->state == CONNECTED)
@@ -140,6 +153,8 @@ static struct connection *connection_for(
             best = c;
     }
     if (best && (n >= CONNECTIONS_MAX || best->n_slots + best->n_waiting < IN_FLIGHT_MAX))
+        return best;
+    if (n_all >= OPEN_MAX)
         return best;
     c = connection_create(x, server);
     return c ? c : best;

@@ -23,6 +23,7 @@
 #define UNSENT_EVERY_MS 10000 /* between warnings */
 #define ASKS_MAX        256   /* of one socket: then the turn opens another one */
 #define BATCH_MAX       32    /* datagrams read at once */
+#define PIECE_COST      16    /* what malloc takes for each piece of memory */
 #define PORT_FIRST      1024
 #define PORT_TRIES      10
 #define WRONG_IDS       3 /* datagrams at one socket that make it look like guessing (SECURITY 1) */
@@ -195,6 +196,13 @@ static void finish_from(struct udp_socket *s, unsigned place, enum upstream_even
     for (; place < s->n; place++)
         if (s->ask[place])
             finish(s->ask[place], event);
+}
+
+size_t exchange_udp_bytes_max(size_t n_asks)
+{
+    size_t one =
+        sizeof(struct udp_socket) + sizeof(struct udp_ask) + WIRE_QUERY_MAX + 2 * PIECE_COST;
+    return sizeof(struct exchange_udp) + n_asks * one;
 }
 
 /* ---- asking ---------------------------------------------------------------------------------- */

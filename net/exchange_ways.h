@@ -30,6 +30,7 @@ struct exchange_means {
 struct exchange_udp;
 struct exchange_udp *exchange_udp_create(const struct exchange_means *means);
 void exchange_udp_free(struct exchange_udp *x);
+size_t exchange_udp_bytes_max(size_t n_asks);
 struct upstream_ask *exchange_udp_ask(struct exchange_udp *x, const struct addr *server,
     const struct upstream_ask *head, const uint8_t *msg, size_t len);
 void exchange_udp_cancel(struct upstream_ask *a);
@@ -39,6 +40,7 @@ bool exchange_udp_has_more(const struct exchange_udp *x); /* there is something 
 struct exchange_tcp;
 struct exchange_tcp *exchange_tcp_create(const struct exchange_means *means);
 void exchange_tcp_free(struct exchange_tcp *x);
+size_t exchange_tcp_bytes_max(size_t n_asks);
 struct upstream_ask *exchange_tcp_ask(struct exchange_tcp *x, const struct addr *server,
     const struct upstream_ask *head, const uint8_t *msg, size_t len);
 void exchange_tcp_cancel(struct upstream_ask *a);

@@ -44,6 +44,8 @@
 /* What all connections together may make us hold; the one that asks for more ends. */
 #define BUFFERED_MAX ((size_t)64 << 20)
 
+#define PIECE_COST 16 /* what malloc and a table take for each piece of memory */
+
 /* The connections of one client address. */
 struct peer {
     uint8_t id[16];
@@ -125,6 +127,13 @@ struct tcp {
     uint8_t cork[CORK_SIZE]; /* whole frames to the connection that is being read */
     uint8_t in[FRAME_MAX];
 };
+
+size_t tcp_bytes_max(const struct tcp_conf *conf, size_t n_orphans)
+{
+    size_t one = sizeof(struct conn) + 3 * PIECE_COST;
+    size_t open = one + sizeof(struct peer) + 2 * PIECE_COST;
+    return sizeof(struct tcp) + conf->connections_max * open + n_orphans * one + BUFFERED_MAX;
+}
 
 /* ---- peers ----------------------------------------------------------------------------------- */
 

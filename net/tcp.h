@@ -40,6 +40,10 @@ void tcp_free(struct tcp *t);
 /* Those that are open now. */
 size_t tcp_connections(const struct tcp *t);
 
+/* What a set takes at most, while so many questions wait of connections that are closed. Without
+ * the kernel's part. */
+size_t tcp_bytes_max(const struct tcp_conf *conf, size_t n_orphans);
+
 struct tcp_counts {
     uint64_t accepted;
     uint64_t not_allowed; /* query_allows said no */

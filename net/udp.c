@@ -414,6 +414,11 @@ static int open_socket(const struct addr *listen, struct addr *bound)
     return -1;
 }
 
+size_t udp_bytes(void)
+{
+    return sizeof(struct udp);
+}
+
 struct udp *udp_open(
     struct ev_loop *loop, struct turn *turn, const struct addr *listen, struct query_desk *desk)
 {

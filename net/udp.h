@@ -15,6 +15,9 @@ struct udp;
 struct udp *udp_open(
     struct ev_loop *loop, struct turn *turn, const struct addr *listen, struct query_desk *desk);
 
+/* What a listener takes. */
+size_t udp_bytes(void);
+
 /* Sends what is queued and closes; to be called while its turn still lives. NULL is fine. No client
  * of it may wait in the desk any more. */
 void udp_close(struct udp *u);

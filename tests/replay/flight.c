@@ -3,6 +3,7 @@
 #include "tests/replay/world.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <string.h>
 
 static struct world *w;
@@ -974,6 +975,41 @@ START_TEST(no_loop_where_another_asks_or_it_asks_late_or_is_answered)
 }
 END_TEST
 
+/* Somebody guesses IDs, then a UDP answer of 7,000 bytes comes; TCP never answers. */
+static void guessed_and_large(struct world *world, struct sent *s, void *ctx)
+{
+    static const uint8_t ip[4] = {192, 0, 2, 1};
+    static uint8_t out[WIRE_MESSAGE_MAX];
+    (void)ctx;
+    if (s->transport == UPSTREAM_TCP)
+        return;
+    size_t len = world_reply_start(s, 0, out);
+    for (int i = 0; i < 250; i++)
+        len = world_add(out, len, 0, s->name, WIRE_TYPE_A, world->ttl_s, ip, 4);
+    world_plan(s, 10, UPSTREAM_SUSPECT, NULL, 0);
+    world_plan(s, 20, UPSTREAM_REPLY, out, len);
+}
+
+START_TEST(what_is_set_aside_is_bounded_in_all)
+{
+    char name[32];
+    w->server = guessed_and_large;
+    world_begin(w);
+    for (unsigned i = 0; i < 900; i++) {
+        snprintf(name, sizeof name, "n%u.example", i);
+        world_ask_more(w, i % 4, name, WIRE_TYPE_A);
+    }
+    world_end(w);
+    world_run_for(w, 100); /* core_check looks at the bytes after every turn */
+    ck_assert_uint_eq(sent_over(w, UPSTREAM_TCP), 900);
+    world_run_for(w, 6000);
+    unsigned n_answered = 0;
+    for (unsigned i = 0; i < 900; i++)
+        n_answered += asked_answers(&w->asked[i]) > 0 || asked_truncated(&w->asked[i]);
+    ck_assert_uint_ge(n_answered, 500); /* 4 MiB of them at least */
+}
+END_TEST
+
 /* ---- a machine that slept -------------------------------------------------------------------- */
 
 static void deaf_once(struct world *world, struct sent *s, void *ctx)
@@ -1121,6 +1157,7 @@ static void add_tests(TCase *t)
     tcase_add_test(t, an_error_of_a_server_is_told_and_not_the_silence_of_the_next);
     tcase_add_test(t, going_over_to_tcp_is_told);
     tcase_add_test(t, server_that_asks_us_what_we_ask_it_is_a_loop);
+    tcase_add_test(t, what_is_set_aside_is_bounded_in_all);
     tcase_add_test(t, an_hour_asleep_is_an_hour_for_what_is_cached_and_what_was_asked);
     tcase_add_test(t, no_loop_where_another_asks_or_it_asks_late_or_is_answered);
     tcase_add_test(t, who_waited_before_a_suspend_is_asked_for_again);

@@ -3,6 +3,7 @@
 #include "tests/replay/world.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -149,6 +150,13 @@ static void address_is(const struct asked *a, unsigned i, const char *bytes)
     ck_assert_uint_eq(v.type, WIRE_TYPE_A);
     ck_assert_uint_eq(v.rdata_len, 4);
     ck_assert_mem_eq(a->reply + v.rdata_at, bytes, 4);
+}
+
+static void silent_server(struct world *world, struct sent *s, void *ctx)
+{
+    (void)world;
+    (void)s;
+    (void)ctx;
 }
 
 /* ---- what is no question --------------------------------------------------------------------- */
@@ -1220,6 +1228,40 @@ START_TEST(more_than_queries_max_do_not_wait)
 }
 END_TEST
 
+/* Each that waits keeps the chain of overrides that led there. */
+START_TEST(chains_of_those_who_wait_are_bounded_in_all)
+{
+    char text[4096] = "", name[256], label[56];
+    memset(label, 'a', sizeof label - 1);
+    label[sizeof label - 1] = '\0';
+    for (int i = 0; i < 8; i++) {
+        size_t at = strlen(text);
+        snprintf(name, sizeof name, "%s.%s.%s.%s", label, label, label, label);
+        snprintf(text + at, sizeof text - at, "l%d.%s.example CNAME l%d.%s.%s\n", i, name, i + 1,
+            name, i == 7 ? "org." : "example.");
+    }
+    w->conf.query.queries_max = 4000;
+    ck_assert_int_eq(core_reconfigure(w->core, &w->conf), 0);
+    world_poison(w, text);
+    w->server = silent_server;
+    snprintf(text, sizeof text, "l0.%s.example", name);
+    size_t n_shed = 0;
+    for (unsigned i = 0; i < 4000; i++) {
+        struct how h = plain(text, WIRE_TYPE_A);
+        h.client = i / 1000;
+        h.id = (uint16_t)i;
+        n_shed += ask(&h)->answered; /* query_check looks at the bytes after every turn */
+    }
+    size_t waiting = query_waiting(core_desk(w->core));
+    ck_assert_uint_eq(waiting + n_shed, 4000);
+    ck_assert_uint_ge(waiting, 1500);
+    ck_assert_uint_ge(n_shed, 1000);
+    ck_assert_uint_eq(w->n_sent, 1);
+    world_run_for(w, 6000);
+    ck_assert_uint_eq(query_waiting(core_desk(w->core)), 0);
+}
+END_TEST
+
 START_TEST(more_than_flights_max_are_not_under_way)
 {
     teardown();
@@ -1317,14 +1359,6 @@ START_TEST(signatures_are_for_those_who_ask_for_them)
     ck_assert(!w->sent[0]->dnssec_ok && w->sent[1]->dnssec_ok);
 }
 END_TEST
-
-/* One of the world's ways of failing. */
-static void silent_server(struct world *world, struct sent *s, void *ctx)
-{
-    (void)world;
-    (void)s;
-    (void)ctx;
-}
 
 static void unreachable_server(struct world *world, struct sent *s, void *ctx)
 {
@@ -1810,6 +1844,7 @@ static void add_replies(TCase *t)
     tcase_add_test(t, only_the_same_id_port_and_question_is_a_repeat);
     tcase_add_test(t, after_its_end_a_question_is_no_repeat);
     tcase_add_test(t, more_than_queries_max_do_not_wait);
+    tcase_add_test(t, chains_of_those_who_wait_are_bounded_in_all);
     tcase_add_test(t, more_than_flights_max_are_not_under_way);
     tcase_add_test(t, negative_answers_age);
     tcase_add_test(t, cname_with_nxdomain_is_passed_on_whole);
