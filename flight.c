@@ -425,6 +425,19 @@ static bool servers_left(const struct flight *f)
     return n_tried < servers_count(f->all->world.servers);
 }
 
+/* The cookie for this server, of this network. */
+static size_t write_cookie(
+    const struct flight *f, const struct attempt *t, uint8_t cookie[SERVER_COOKIE_MAX])
+{
+    const struct flight_world *world = &f->all->world;
+    uint64_t now_ms = f->all->now_ms;
+    struct addr source;
+    if (server_source_is_due(world->servers, t->server, now_ms) &&
+        upstream_source(world->upstream, server_addr(world->servers, t->server), &source) == 0)
+        server_note_source(world->servers, t->server, &source, now_ms);
+    return server_cookie(world->servers, t->server, cookie);
+}
+
 /* Writes the question as this server is to get it. */
 static size_t write_question(const struct flight *f, struct attempt *t, uint8_t msg[WIRE_QUERY_MAX])
 {
@@ -447,7 +460,7 @@ static size_t write_question(const struct flight *f, struct attempt *t, uint8_t 
     ask.checking_disabled = (flags & WIRE_KEY_CD) != 0;
     ask.authentic_data = server_trusts_ad(world->servers, t->server);
     ask.cookie = cookie;
-    ask.cookie_len = server_cookie(world->servers, t->server, cookie);
+    ask.cookie_len = ask.edns ? write_cookie(f, t, cookie) : 0;
     return wire_write_query(&ask, msg);
 }
 

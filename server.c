@@ -46,6 +46,9 @@ struct server {
     uint64_t no_case_until_ms;
     uint8_t cookie[SERVER_COOKIE_MAX]; /* client part, then the server's */
     size_t cookie_len;
+    uint8_t source[16];     /* our address that it sees */
+    uint64_t source_due_ms; /* when to look for it again */
+    uint32_t sources;       /* how many it saw */
     uint64_t asked, answered, silent, refused;
     bool nobody_there; /* why it is left alone: refused, not silent */
     bool told_gone;    /* the log's last word: it is left alone */
@@ -102,15 +105,19 @@ static int find_room(const struct servers *s, uint64_t now_ms)
     return best;
 }
 
-/* The client part of the cookie (RFC 9018 3): the same for a server as long as the seed is. */
+/* The client part of the cookie (RFC 9018 3): the same for a server while it sees the same address
+ * of ours. Who comes back to an address is not recognised either. */
 static void start_cookie(const struct servers *s, struct server *v)
 {
-    uint8_t text[18];
+    uint8_t text[38];
     memcpy(text, v->addr.ip, 16);
     text[16] = (uint8_t)(v->addr.port >> 8);
     text[17] = (uint8_t)v->addr.port;
+    memcpy(text + 18, v->source, 16);
+    memcpy(text + 34, &v->sources, sizeof v->sources);
     crypto_shorthash(v->cookie, text, sizeof text, s->seed);
     v->cookie_len = SERVER_CLIENT_COOKIE_LEN;
+    v->gives_cookies = false;
 }
 
 void servers_set(struct servers *s, const struct server_conf *list, size_t n, uint64_t now_ms)
@@ -413,6 +420,22 @@ void server_loses_case(struct servers *s, int server, uint64_t now_ms)
         expect_news(s, now_ms);
     }
     v->no_case_until_ms = now_ms + ABILITY_RETRY_MS;
+}
+
+bool server_source_is_due(const struct servers *s, int server, uint64_t now_ms)
+{
+    return s->slot[server].source_due_ms <= now_ms;
+}
+
+void server_note_source(struct servers *s, int server, const struct addr *source, uint64_t now_ms)
+{
+    struct server *v = &s->slot[server];
+    v->source_due_ms = now_ms + SERVER_SOURCE_MS;
+    if (memcmp(v->source, source->ip, sizeof v->source) == 0)
+        return;
+    memcpy(v->source, source->ip, sizeof v->source);
+    v->sources++;
+    start_cookie(s, v);
 }
 
 size_t server_cookie(const struct servers *s, int server, uint8_t out[SERVER_COOKIE_MAX])

@@ -68,6 +68,14 @@ void server_lacks_edns(struct servers *s, int server, uint64_t now_ms);
 bool server_keeps_case(const struct servers *s, int server, uint64_t now_ms);
 void server_loses_case(struct servers *s, int server, uint64_t now_ms);
 
+/* Which address of ours its questions leave from (all zeros: there is no way to it), as far as that
+ * is known to be so: server_source_is_due says when it is to be found out again. Another address is
+ * another network, perhaps: what is known of cookies is forgotten and a new one made, so that
+ * nobody recognises us there (RFC 7873 8.1, RFC 9018 3). Ports do not count. */
+#define SERVER_SOURCE_MS 1000
+bool server_source_is_due(const struct servers *s, int server, uint64_t now_ms);
+void server_note_source(struct servers *s, int server, const struct addr *source, uint64_t now_ms);
+
 /* The cookie to send to it: client part, and the server's part once it gave one. Returns its
  * length. */
 size_t server_cookie(const struct servers *s, int server, uint8_t out[SERVER_COOKIE_MAX]);

@@ -45,6 +45,10 @@ struct upstream_ask *upstream_ask(struct upstream *u, const struct addr *server,
     enum upstream_transport transport, const uint8_t *msg, size_t len, upstream_done *done,
     void *ctx);
 
+/* The address of ours that a question to this server would leave from now (its port means nothing);
+ * all zeros where there is no way to it. 0, or -1: it cannot be told. */
+int upstream_source(struct upstream *u, const struct addr *server, struct addr *source);
+
 /* Ends the ask: done is not called any more. NULL is fine. */
 void upstream_cancel(struct upstream_ask *a);
 

@@ -70,6 +70,13 @@ struct upstream_ask *upstream_ask(struct upstream *u, const struct addr *server,
     return a;
 }
 
+int upstream_source(struct upstream *u, const struct addr *server, struct addr *source)
+{
+    (void)u;
+    *source = *server;
+    return 0;
+}
+
 void upstream_cancel(struct upstream_ask *a)
 {
     if (a != NULL)

@@ -3,6 +3,7 @@
 #include "net/exchange.h"
 
 #include "net/exchange_ways.h"
+#include "net/sockaddr.h"
 #include "wire.h"
 
 #include <assert.h>
@@ -101,6 +102,12 @@ struct upstream_ask *upstream_ask(struct upstream *u, const struct addr *server,
     if (a)
         ev_idle_start(u->loop, &u->unsent);
     return a;
+}
+
+int upstream_source(struct upstream *u, const struct addr *server, struct addr *source)
+{
+    (void)u;
+    return sockaddr_source(server, source);
 }
 
 void upstream_cancel(struct upstream_ask *a)

@@ -83,6 +83,28 @@ bool sockaddr_is_here(const struct addr *a)
     return here;
 }
 
+int sockaddr_source(const struct addr *to, struct addr *source)
+{
+    struct sockaddr_storage ss;
+    socklen_t len = sockaddr_from_addr(to, &ss);
+    *source = (struct addr){0};
+    int fd = socket(ss.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    int result = connect(fd, (const struct sockaddr *)&ss, len); /* sends nothing */
+    if (result != 0 && (errno == ENETUNREACH || errno == EHOSTUNREACH || errno == EADDRNOTAVAIL)) {
+        close(fd);
+        return 0;
+    }
+    len = sizeof ss;
+    if (result == 0)
+        result = getsockname(fd, (struct sockaddr *)&ss, &len);
+    if (result == 0)
+        result = sockaddr_to_addr(&ss, source);
+    close(fd);
+    return result;
+}
+
 const char *sockaddr_advice(int error)
 {
     switch (error) {

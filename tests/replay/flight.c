@@ -659,6 +659,37 @@ START_TEST(badcookie_is_mended_and_never_told_to_the_client)
 }
 END_TEST
 
+/* The client part of the cookie of the n-th message, and the length of all of it. */
+static size_t cookie_sent(size_t n, uint8_t client_part[8])
+{
+    struct wire_query q;
+    ck_assert_int_eq(wire_parse_query(w->sent[n]->msg, w->sent[n]->len, &q), WIRE_QUERY_OK);
+    ck_assert_ptr_nonnull(q.edns.cookie);
+    memcpy(client_part, q.edns.cookie, 8);
+    return q.edns.cookie_len;
+}
+
+START_TEST(another_network_does_not_see_the_cookie_of_this_one)
+{
+    uint8_t home[8], away[8];
+    w->server = wants_cookies;
+    world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    world_run_for(w, 2000);
+    world_ask(w, 1, "b.example", WIRE_TYPE_A);
+    world_run_for(w, 2000);
+    ck_assert_uint_gt(cookie_sent(w->n_sent - 1, home), 8);
+    w->source.ip[15] = 7;
+    size_t before = w->n_sent;
+    struct asked *a = world_ask(w, 1, "c.example", WIRE_TYPE_A);
+    world_run_for(w, 2000);
+    ck_assert_uint_eq(asked_answers(a), 1);
+    ck_assert_uint_eq(cookie_sent(before, away), 8);
+    ck_assert_mem_ne(home, away, 8);
+    ck_assert_uint_gt(cookie_sent(w->n_sent - 1, home), 8);
+    ck_assert_mem_eq(home, away, 8);
+}
+END_TEST
+
 /* Gives cookies at first, then none; TCP is never answered. */
 static void stops_cookies(struct world *world, struct sent *s, void *ctx)
 {
@@ -1143,6 +1174,7 @@ static void add_tests(TCase *t)
     tcase_add_test(t, nxdomain_replaces_the_stale_answer_at_once);
     tcase_add_test(t, without_stale_ttl_there_is_none);
     tcase_add_test(t, badcookie_is_mended_and_never_told_to_the_client);
+    tcase_add_test(t, another_network_does_not_see_the_cookie_of_this_one);
     tcase_add_test(t, server_that_stops_giving_cookies_is_not_lost_behind_a_firewall);
     tcase_add_test(t, lost_case_behind_a_firewall_is_asked_in_small_letters);
     tcase_add_test(t, servers_without_a_route_do_not_use_up_the_messages);

@@ -86,6 +86,13 @@ struct upstream_ask *upstream_ask(struct upstream *u, const struct addr *server,
     return a;
 }
 
+int upstream_source(struct upstream *u, const struct addr *server, struct addr *source)
+{
+    (void)server;
+    *source = u->w->source;
+    return 0;
+}
+
 void upstream_cancel(struct upstream_ask *a)
 {
     if (a == NULL)

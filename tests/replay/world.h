@@ -70,6 +70,7 @@ struct world {
     struct plan *plans; /* by time, then by order of planning */
     uint64_t rtt_ms;    /* of world_answer_a and the servers below */
     uint32_t ttl_s;
+    struct addr source;               /* of ours, that servers see */
     bool trust_ad;                    /* of all servers, from world_start on */
     bool unchecked;                   /* core_check is left to the test: for long runs */
     bool in_core;                     /* the core is running, and none of the world's own code */

@@ -552,6 +552,23 @@ START_TEST(forged_path_mtu_is_not_listened_to)
 }
 END_TEST
 
+START_TEST(source_is_where_questions_leave_from)
+{
+    static const char *const ips[] = {"127.0.0.1", "127.0.0.2", "::1"};
+    for (unsigned i = 0; i < 3; i++) {
+        const struct server s = server_open_at(ips[i], SOCK_DGRAM);
+        struct addr source, from;
+        ck_assert_int_eq(upstream_source(upstream, &s.addr, &source), 0);
+        ask(i, &s.addr, UPSTREAM_UDP);
+        udp_take(&s, &query);
+        ck_assert_int_eq(sockaddr_to_addr(&query.from, &from), 0);
+        ck_assert_mem_eq(source.ip, from.ip, sizeof from.ip);
+        cancel(i);
+        close(s.fd);
+    }
+}
+END_TEST
+
 START_TEST(reply_from_another_port_or_address)
 {
     const struct server s = server_open(SOCK_DGRAM);
@@ -1925,6 +1942,7 @@ static TCase *udp_case(void)
     tcase_add_loop_test(c, not_the_awaited_reply, 0, N_FAULTS);
     tcase_add_test(c, largest_reply);
     tcase_add_test(c, reply_larger_than_was_offered);
+    tcase_add_test(c, source_is_where_questions_leave_from);
     tcase_add_test(c, forged_path_mtu_is_not_listened_to);
     tcase_add_test(c, reply_from_another_port_or_address);
     tcase_add_test(c, reply_to_another_socket);

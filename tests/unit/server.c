@@ -279,6 +279,37 @@ START_TEST(cookies_are_sent_back_and_checked)
 }
 END_TEST
 
+START_TEST(another_network_sees_another_cookie)
+{
+    uint8_t first[SERVER_COOKIE_MAX], second[SERVER_COOKIE_MAX], third[SERVER_COOKIE_MAX];
+    uint8_t full[16] = {0};
+    struct addr home = {.ip = {[10] = 0xff, 0xff, 192, 168, 1, 2}}, away = {.ip = {0xfd}};
+    int a = servers_pick(s, 0, now);
+    ck_assert(server_source_is_due(s, a, now));
+    server_note_source(s, a, &home, now);
+    ck_assert(!server_source_is_due(s, a, now + SERVER_SOURCE_MS - 1));
+    ck_assert(server_source_is_due(s, a, now + SERVER_SOURCE_MS));
+    server_cookie(s, a, first);
+    memcpy(full, first, 8);
+    server_note_cookie(s, a, full, 16);
+    home.port = 77; /* is another one each time */
+    server_note_source(s, a, &home, now + 1000);
+    ck_assert_uint_eq(server_cookie(s, a, second), 16);
+    ck_assert_mem_eq(first, second, 8);
+
+    server_note_source(s, a, &away, now + 2000);
+    ck_assert_uint_eq(server_cookie(s, a, second), 8);
+    ck_assert_mem_ne(first, second, 8);
+    /* The server's part was that of another, perhaps. */
+    ck_assert_int_eq(server_check_cookie(s, a, NULL, 0), SERVER_COOKIE_FINE);
+    ck_assert_int_eq(server_check_cookie(s, a, full, 16), SERVER_COOKIE_WRONG);
+    server_note_source(s, a, &home, now + 3000);
+    server_cookie(s, a, third);
+    ck_assert_mem_ne(first, third, 8);
+    ck_assert_mem_ne(second, third, 8);
+}
+END_TEST
+
 START_TEST(states_come_in_the_order_of_the_list)
 {
     struct server_state state;
@@ -443,6 +474,7 @@ int main(void)
     tcase_add_test(t, a_server_with_edns_does_not_lose_it_to_one_odd_answer);
     tcase_add_test(t, lost_abilities_are_tried_again_after_an_hour);
     tcase_add_test(t, cookies_are_sent_back_and_checked);
+    tcase_add_test(t, another_network_sees_another_cookie);
     tcase_add_test(t, states_come_in_the_order_of_the_list);
     tcase_add_test(t, a_server_that_falls_silent_is_told_once_and_its_return_once);
     tcase_add_test(t, where_nobody_is_that_is_told);
