@@ -16,6 +16,7 @@
 #define RECORDS_MAX 8 /* in one reply */
 #define NAMES_MAX   64
 #define TTL_MAX_S   86400
+#define MIN_TTL_S   30
 
 static struct world *w;
 static struct fuzz_input owner_in, server_in;
@@ -23,7 +24,16 @@ static uint8_t forged[4];                  /* no record with this address may re
 static uint64_t jumped_ms;                 /* the last time that the clock jumped */
 static uint8_t private4[4], private16[16]; /* not either, with the guard against rebinding */
 static bool odd_ttls;                      /* an override of any TTL is there or was */
-static unsigned n_not_sent;                /* messages that the machine could not send, at most */
+static unsigned n_jumps;
+static bool overridden;     /* overrides are there or were */
+static unsigned n_not_sent; /* messages that the machine could not send, at most */
+
+/* AAAA records with a tag say when they came, and for how long they may be used. */
+static uint64_t tag_arrives_ms;
+static uint32_t tag_ttl_s;
+static bool tagging;
+static bool min_ttl;    /* the least TTL was raised at some time */
+static uint32_t secret; /* that the input cannot know */
 
 /* What was asked, to be compared with what came. */
 static struct {
@@ -60,6 +70,39 @@ static size_t put_name(uint8_t *out, const struct sent *s)
     return world_name(names[which % (sizeof names / sizeof *names)], out);
 }
 
+static void put16(uint8_t *out, unsigned value)
+{
+    out[0] = (uint8_t)(value >> 8);
+    out[1] = (uint8_t)value;
+}
+
+static void put32(uint8_t *out, uint32_t value)
+{
+    put16(out, value >> 16);
+    put16(out + 2, value & 0xffff);
+}
+
+static uint32_t get32(const uint8_t *bytes)
+{
+    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+}
+
+/* Writes when this record, with tag_ttl_s, arrives, and what that looks like mixed up. */
+static void put_tag(uint8_t out[16])
+{
+    uint32_t arrives_ms = (uint32_t)tag_arrives_ms;
+    put32(out, 0x20010db8);
+    put32(out + 4, arrives_ms);
+    put32(out + 8, tag_ttl_s);
+    put32(out + 12, (arrives_ms * 31 + tag_ttl_s) * 2654435761u ^ secret);
+}
+
+static bool has_tag(const uint8_t rdata[16])
+{
+    return get32(rdata) == 0x20010db8 &&
+           get32(rdata + 12) == ((get32(rdata + 4) * 31 + get32(rdata + 8)) * 2654435761u ^ secret);
+}
+
 /* RDATA of the right form for a type, mostly. */
 static size_t put_rdata(uint8_t *out, const struct sent *s, uint16_t type)
 {
@@ -77,6 +120,8 @@ static size_t put_rdata(uint8_t *out, const struct sent *s, uint16_t type)
         out[15] = fuzz_u8(&server_in);
         if (out[15] >= 224)
             memcpy(out, private16, 16);
+        else if (tagging)
+            put_tag(out);
         return 16;
     case WIRE_TYPE_SOA:
         memset(out, 0, 22);
@@ -107,12 +152,6 @@ static size_t put_rdata(uint8_t *out, const struct sent *s, uint16_t type)
     return len + taken;
 }
 
-static void put16(uint8_t *out, unsigned value)
-{
-    out[0] = (uint8_t)(value >> 8);
-    out[1] = (uint8_t)value;
-}
-
 static size_t put_record(uint8_t *out, size_t len, const struct sent *s)
 {
     uint8_t what = fuzz_u8(&server_in);
@@ -120,6 +159,7 @@ static size_t put_record(uint8_t *out, size_t len, const struct sent *s)
     uint16_t type = what & 4 ? PICK(&server_in, types) : s->type;
     uint32_t ttl_s = PICK(&server_in, ttls);
     size_t name_len;
+    tag_ttl_s = ttl_s;
     if (what & 8) {
         put16(out + len, 0xc000 | WIRE_HEADER_LEN);
         name_len = 2;
@@ -267,7 +307,10 @@ static void reply_once(struct sent *s)
     case 4:
     case 5:
     case 6:
+        tagging = true;
+        tag_arrives_ms = w->now_ms + delay_ms;
         len = built(s, out);
+        tagging = false;
         break;
     case 7:
         len = corrupted(out, built(s, out));
@@ -306,10 +349,24 @@ static void reply_once(struct sent *s)
     world_plan(s, delay_ms, UPSTREAM_REPLY, out, len);
 }
 
+/* Some types are not for others to be asked for, some names not without the owner's word. */
+static void may_be_asked(const struct sent *s)
+{
+    static const char *const own[] = {"localhost", "printer", "x.local", "1.0.0.10.in-addr.arpa"};
+    static const uint16_t never[] = {0, WIRE_TYPE_OPT, WIRE_TYPE_TKEY, WIRE_TYPE_TSIG,
+        WIRE_TYPE_IXFR, WIRE_TYPE_AXFR, WIRE_TYPE_ANY};
+    bool is_address = s->type == WIRE_TYPE_A || s->type == WIRE_TYPE_AAAA;
+    for (size_t i = 0; i < sizeof never / sizeof *never; i++)
+        FUZZ_MUST(s->type != never[i]);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        FUZZ_MUST(overridden || !is_address || strcmp(s->name, own[i]) != 0);
+}
+
 static void fuzzed_server(struct world *world, struct sent *s, void *ctx)
 {
     (void)world;
     (void)ctx;
+    may_be_asked(s);
     if (server_in.left == 0) {
         world_answer(s);
         return;
@@ -420,6 +477,7 @@ static void reload_poison(void)
     struct poison *new = poison_load(text, len, seed, any_mistake, NULL);
     if (new == NULL)
         return;
+    overridden = true;
     query_set_poison(core_desk(w->core), new);
     poison_free(w->poison);
     w->poison = new;
@@ -470,7 +528,8 @@ static void reconfigure(void)
     how = fuzz_u8(&owner_in);
     w->conf.flight.once_ms = onces_ms[(how & 3) % 3];
     w->conf.flight.prefetches_max = how & 4 ? 2 : 40;
-    w->conf.flight.ttl.min_s = how & 8 ? 30 : 0;
+    w->conf.flight.ttl.min_s = how & 8 ? MIN_TTL_S : 0;
+    min_ttl |= how & 8;
     w->conf.flight.ttl.max_s = how & 16 ? 10 : TTL_MAX_S;
     w->conf.query.forward = (how & 0xe0) != 0xe0;
     w->conf.query.queries_max = (how & 0xe0) == 0xc0 ? 2 : 2000;
@@ -490,6 +549,7 @@ static void let_time_pass(void)
     if ((step & 0xf0) == 0x70) { /* the machine slept, and nothing was done meanwhile */
         w->now_ms += ms;
         jumped_ms = w->now_ms;
+        n_jumps++;
         world_run_for(w, 0);
     } else {
         world_run_for(w, ms);
@@ -498,18 +558,40 @@ static void let_time_pass(void)
 
 /* ---- what must hold -------------------------------------------------------------------------- */
 
-/* No two messages wait in one place of a flight (flight.h: upstream_done's ctx). */
+/* Where the question ends in a message that was sent. */
+static size_t question_end(const struct sent *s)
+{
+    return WIRE_HEADER_LEN + wire_name_len(s->msg + WIRE_HEADER_LEN, s->len - WIRE_HEADER_LEN) + 4;
+}
+
+/* Without EDNS it does not show whether DO was asked for, which makes another question. */
+static bool same_question(const struct sent *a, const struct sent *b)
+{
+    size_t end = question_end(a);
+    return end == question_end(b) && a->msg[11] > 0 && b->msg[11] > 0 &&
+           a->dnssec_ok == b->dnssec_ok && ((a->flags ^ b->flags) & WIRE_CD) == 0 &&
+           strcmp(a->name, b->name) == 0 && memcmp(a->msg + end - 4, b->msg + end - 4, 4) == 0;
+}
+
+/* Of one question two messages over UDP and one over TCP are under way at most (SECURITY 1). Nor
+ * do two wait in one place of a flight (flight.h: upstream_done's ctx). */
 static void few_are_open(void)
 {
     const struct sent *open[512];
     size_t n = 0;
     for (size_t i = 0; i < w->n_sent; i++) {
-        if (!w->sent[i]->open)
+        const struct sent *s = w->sent[i];
+        unsigned same[2] = {0};
+        if (!s->open)
             continue;
-        for (size_t k = 0; k < n; k++)
-            FUZZ_MUST(open[k]->ctx != w->sent[i]->ctx);
+        for (size_t k = 0; k < n; k++) {
+            FUZZ_MUST(open[k]->ctx != s->ctx);
+            if (same_question(open[k], s))
+                same[open[k]->transport]++;
+        }
+        FUZZ_MUST(same[s->transport] < (s->transport == UPSTREAM_UDP ? 2 : 1));
         FUZZ_MUST(n < sizeof open / sizeof *open);
-        open[n++] = w->sent[i];
+        open[n++] = s;
     }
 }
 
@@ -517,8 +599,10 @@ static void counts_fit(void)
 {
     struct flight_counts n;
     flight_count(core_flights(w->core), &n);
-    FUZZ_MUST(n.udp_sent <= FLIGHT_UDP_MAX * (n.started + n.prefetched) + n_not_sent);
-    FUZZ_MUST(n.tcp_sent <= FLIGHT_TCP_MAX * (n.started + n.prefetched));
+    /* After each sleep of the machine, flights begin again. */
+    uint64_t lives = (n.started + n.prefetched) * (1 + n_jumps);
+    FUZZ_MUST(n.udp_sent <= FLIGHT_UDP_MAX * lives + n_not_sent);
+    FUZZ_MUST(n.tcp_sent <= FLIGHT_TCP_MAX * lives);
     FUZZ_MUST(n.udp_sent == sent_over(w, UPSTREAM_UDP));
     FUZZ_MUST(n.tcp_sent == sent_over(w, UPSTREAM_TCP));
     FUZZ_MUST(n.under_way == 0 && n.speculative == 0);
@@ -562,6 +646,21 @@ static bool learn_targets(struct known *k, const struct asked *a)
     return k->n > before;
 }
 
+/* No record is used past its TTL, but stale, with 30 s, and for a day at most (RFC 8767). */
+static void age_is_sound(const struct asked *a, uint32_t ttl_s, const uint8_t *tag)
+{
+    uint32_t age_ms = (uint32_t)a->answered_ms - get32(tag + 4), whole_s = get32(tag + 8);
+    if (jumped_ms > 0)
+        return;
+    if (whole_s > INT32_MAX) /* RFC 2181 8 */
+        whole_s = 0;
+    if (whole_s < MIN_TTL_S && min_ttl)
+        whole_s = MIN_TTL_S;
+    if (ttl_s > QUERY_STALE_TTL_S || (ttl_s > 0 && ttl_s < QUERY_STALE_TTL_S))
+        FUZZ_MUST(age_ms / 1000 + ttl_s <= whole_s);
+    FUZZ_MUST(age_ms / 1000 <= (uint64_t)whole_s + 86400 + FLIGHT_LIFE_MS / 1000);
+}
+
 static void record_is_sound(const struct asked *a, const struct wire_view *v, const struct known *k)
 {
     uint8_t owner[WIRE_NAME_MAX];
@@ -572,6 +671,8 @@ static void record_is_sound(const struct asked *a, const struct wire_view *v, co
     FUZZ_MUST(v->ttl_s <= TTL_MAX_S || odd_ttls);
     if (v->type == WIRE_TYPE_A)
         FUZZ_MUST(memcmp(a->reply + v->rdata_at, forged, sizeof forged) != 0);
+    if (v->type == WIRE_TYPE_AAAA && v->rdata_len == 16 && has_tag(a->reply + v->rdata_at))
+        age_is_sound(a, v->ttl_s, a->reply + v->rdata_at);
     if (v->section == WIRE_SECTION_ANSWER) {
         bool of_dname = v->type == WIRE_TYPE_DNAME || v->type == WIRE_TYPE_RRSIG;
         FUZZ_MUST(knows(k, owner, len, of_dname));
@@ -724,6 +825,7 @@ static void mark(const uint8_t *data, size_t size)
     forged[0] = 0x60;
     private4[0] = 10;
     private16[0] = 0xfd;
+    secret = h;
     memcpy(private4 + 1, &h, 3);
     memcpy(private16 + 8, &h, 4);
 }
@@ -738,7 +840,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     server_in = in;
     mark(data, size);
     jumped_ms = 0;
-    n_not_sent = 0;
+    n_not_sent = n_jumps = 0;
+    min_ttl = overridden = false;
     odd_ttls = false;
     w = world_create();
     w->conf.cache_bytes = CACHE_BYTES_MIN;
