@@ -18,7 +18,8 @@
  * told from a top-level domain here, and who validates asks for the DS and DNSKEY of "com", who
  * looks for a zone's top asks for its SOA and NS (RFC 4035 4.2). So these, and what else belongs to
  * the top of a signed zone, are ordinary questions; addresses at a top-level domain are not to be
- * relied on anyway (RFC 7085).
+ * relied on anyway (RFC 7085). That NXDOMAIN denies what is below too (RFC 8020) harms nobody: who
+ * draws that conclusion does so from signed denials, and this one is not.
  *
  * DS of the top of any of these zones is the parent's to say, and the parent is public: it is an
  * ordinary question, so that validators hear the signed word that there is nothing secure below

@@ -876,6 +876,20 @@ START_TEST(special_names_are_answered_here)
 }
 END_TEST
 
+/* RFC 8020 is for those who have proof. */
+START_TEST(a_single_label_that_is_denied_denies_nothing_below)
+{
+    struct asked *a = ask_a("example");
+    ck_assert_uint_eq(asked_rcode(a), WIRE_NXDOMAIN);
+    a = ask_a("www.example");
+    world_run_for(w, 100);
+    ck_assert_uint_eq(asked_answers(a), 1);
+    struct how h = plain("example", WIRE_TYPE_DS);
+    ask(&h);
+    ck_assert_uint_eq(w->n_sent, 2);
+}
+END_TEST
+
 START_TEST(neighbours_of_special_names_go_upstream)
 {
     static const char *const names[] = {"localhost.example", "local.example", "notlocal.example",
@@ -1809,6 +1823,7 @@ static void add_gates(TCase *t)
     tcase_add_test(t, strangers_are_not_even_told_of_mistakes);
     tcase_add_test(t, allow_says_who_is_served);
     tcase_add_test(t, special_names_are_answered_here);
+    tcase_add_test(t, a_single_label_that_is_denied_denies_nothing_below);
     tcase_add_test(t, neighbours_of_special_names_go_upstream);
     tcase_add_test(t, without_rd_only_own_names_are_answered);
     tcase_add_test(t, without_forward_what_is_not_overridden_is_refused);

@@ -90,6 +90,10 @@ START_TEST(dig)
         {"WwW.eXaMpLe.oRg A", "WwW.eXaMpLe.oRg."},
         {"www.example.org ANY", "RFC8482"},
         {"+norecurse www.example.org A", "status: REFUSED"},
+        {"+norecurse www.example.org A", "EDE: 20 (Not Authoritative)"},
+        {"+cookie www.example.org A", "(good)"},
+        {"+tcp +cookie www.example.org A", "(good)"},
+        {"+cookie=0123456789abcdef0100000000000000ffffffffffffffff www.example.org A", "(good)"},
         {"example.org AXFR", "Transfer failed"},
     };
     start_both();

@@ -406,6 +406,29 @@ START_TEST(where_no_server_is_the_log_says_so_and_verbose_says_for_whom)
 }
 END_TEST
 
+static void answer_from_within(const struct asked *q, void *ctx)
+{
+    (void)ctx;
+    reply_a(q, 0, 300, "192.168.1.1");
+}
+
+START_TEST(an_answer_with_a_private_address_is_refused_and_logged)
+{
+    server = responder_start(answer_from_within, NULL);
+    struct dnsd *d = dnsd_start("-forward %s -rebind-protect -rebind-allow office.example.com "
+                                "-verbose",
+        responder_at(server));
+    const char *evil = dig(d, "evil.example.com A");
+    must_have(evil, "status: NOERROR");
+    must_have(evil, "ANSWER: 0");
+    must_have(evil, "EDE: 15 (Blocked)");
+    dnsd_await(d, "warning: an answer with private addresses was refused");
+    dnsd_await(d, "evil.example.com A: its answer gave private addresses");
+    must_have(dig(d, "+short www.office.example.com A"), "192.168.1.1\n");
+    responder_stop(server);
+}
+END_TEST
+
 /* Two that forward to each other. */
 START_TEST(a_loop_of_forwarders_is_logged)
 {
@@ -530,6 +553,7 @@ int main(void)
     tcase_add_test(c, class_ch_tells_others_nothing);
     tcase_add_test(c, a_dead_server_is_logged_once_and_so_is_its_return);
     tcase_add_test(c, where_no_server_is_the_log_says_so_and_verbose_says_for_whom);
+    tcase_add_test(c, an_answer_with_a_private_address_is_refused_and_logged);
     tcase_add_test(c, a_loop_of_forwarders_is_logged);
     tcase_add_test(c, listeners_in_each_others_way_are_not_blamed_on_others);
     tcase_add_test(c, verbose_tells_which_files_and_servers_and_who_it_became);
