@@ -803,25 +803,17 @@ static void choose_by_score(
 
 /* ---- the vote -------------------------------------------------------------------------------- */
 
-static struct tally *find_tally(struct poll *poll, uint32_t question)
-{
-    unsigned slot = question & (TALLIES_MAX - 1);
-    struct tally *t = &poll->tallies[slot];
-
-    while (t->stamp == poll->stamp && t->question != question) {
-        slot = (slot + 1) & (TALLIES_MAX - 1);
-        t = &poll->tallies[slot];
-    }
-    return t;
-}
-
 /* The follower's tally, or NULL where there are too many. */
 static struct tally *tally(struct poll *poll, uint32_t question)
 {
-    struct tally *t = find_tally(poll, question);
+    struct tally *t = &poll->tallies[question % TALLIES_MAX];
 
-    if (t->stamp == poll->stamp)
-        return t;
+    while (t->stamp == poll->stamp) {
+        if (t->question == question)
+            return t;
+        if (++t == poll->tallies + TALLIES_MAX)
+            t = poll->tallies;
+    }
     if (poll->n_tallies == VOTES_MAX)
         return NULL;
     poll->order[poll->n_tallies++] = t;
