@@ -349,13 +349,16 @@ enum wire_match wire_match_reply(
 int wire_packed_read(const uint8_t *packed, size_t len, struct wire_packed *p)
 {
     struct wire_reader r = {.bytes = packed, .len = len};
+    const uint8_t *head = wire_read(&r, WIRE_PACKED_HEAD);
 
-    p->flags = wire_read_u16(&r);
+    if (!head)
+        return -1;
+    p->flags = wire_get_u16(head);
     for (int i = 0; i < 3; i++)
-        p->records[i] = wire_read_u16(&r);
-    p->n_ttls = wire_read_u16(&r);
+        p->records[i] = wire_get_u16(head + 2 + 2 * i);
+    p->n_ttls = wire_get_u16(head + 8);
     p->ttl_at = wire_read(&r, (size_t)p->n_ttls * 2);
-    if (r.failed)
+    if (!p->ttl_at)
         return -1;
     p->body = packed + r.at;
     p->body_len = len - r.at;

@@ -55,12 +55,6 @@ static inline uint16_t wire_read_u16(struct wire_reader *r)
     return bytes ? wire_get_u16(bytes) : 0;
 }
 
-static inline uint32_t wire_read_u32(struct wire_reader *r)
-{
-    const uint8_t *bytes = wire_read(r, 4);
-    return bytes ? wire_get_u32(bytes) : 0;
-}
-
 static inline void wire_set_u16(uint8_t *out, uint16_t value)
 {
     out[0] = (uint8_t)(value >> 8);
