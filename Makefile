@@ -160,11 +160,13 @@ $(foreach t,$(SYSTEM),$(eval $(call SYSTEM_RULE,$(t))))
 
 # What makes calls of the C library fail: for dnsd, so it is built without sanitizers. Alone it is a
 # file that nobody asked for, but to its own test.
-$(BUILD)/faults/shim.so: tests/faults/shim.c tests/faults/shim.h
+$(BUILD)/faults/%.so: tests/faults/%.c tests/faults/shim.h
 	@mkdir -p $(@D)
 	@$(say)
 	$(Q)$(CC) $(CPPFLAGS) $(filter-out $(SAN),$(CFLAGS)) -fPIC -shared -o $@ $<
 $(BUILD)/system/faults: | $(BUILD)/faults/shim.so
+# What an attacker does who got into dnsd.
+$(BUILD)/system/sandbox: | $(BUILD)/faults/traitor.so
 
 # The slow ones first.
 PROGRAMS = $(SYSTEM:%=$(BUILD)/system/%) $(REPLAY:%=$(BUILD)/replay/%) $(UNIT:%=$(BUILD)/unit/%)

@@ -4,10 +4,13 @@
 #include "peers.h"
 
 #include <dirent.h>
+#include <errno.h>
+#include <seccomp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -241,18 +244,85 @@ START_TEST(without_its_reader_dnsd_goes_on_and_a_reload_changes_nothing)
 }
 END_TEST
 
-/* From outside nobody can make dnsd do what is forbidden, but any process can be sent the signal:
- * it ends. */
-START_TEST(sigsys_is_the_end)
+/* ---- what is the end ------------------------------------------------------------------------- */
+
+/* As the calls are named; a sanitizer's build may do the first three (ops/sandbox.c). */
+static const char *const betrayals[] = {"openat", "ptrace", "mmap", "execve", "socket", "setuid"};
+#define N_BETRAYALS  ((int)(sizeof betrayals / sizeof betrayals[0]))
+#define N_FOR_OTHERS 3
+
+static struct dnsd *start_with_traitor(const char *how, const char *options)
+{
+    setenv("ASAN_OPTIONS", "exitcode=99:verify_asan_link_order=0", 1);
+    setenv("LD_PRELOAD", place_file("faults/traitor.so"), 1);
+    setenv("DNSD_TRAITOR", how, 1);
+    struct dnsd *d = dnsd_start("%s", options);
+    unsetenv("LD_PRELOAD");
+    unsetenv("DNSD_TRAITOR");
+    return d;
+}
+
+/* openat is that of /etc/passwd. */
+START_TEST(who_gets_into_dnsd_and_tries_more_is_killed_and_logged)
 {
     int code;
-    if (!has_sandbox())
+    const char *how = betrayals[_i];
+    if (!has_sandbox() || (harness_slow() && _i < N_FOR_OTHERS))
         return;
-    struct dnsd *d = dnsd_start("-forward 192.0.2.1");
-    ck_assert_int_eq(kill(d->pid, SIGSYS), 0);
+    struct dnsd *d = start_with_traitor(how, "-forward 192.0.2.1");
+    run("dig +tries=1 +time=1 -p %u @%s ch txt hostname.bind", (unsigned)d->port, d->address);
     dnsd_wait_end(d, &code);
     ck_assert_int_eq(code, 128 + SIGSYS);
-    must_have(read_file(d->log), "the sandbox ends dnsd");
+    const char *log = read_file(d->log);
+    must_have(log, "error: the sandbox ends dnsd: forbidden system call ");
+    must_have(log, text(" (%s)\n", how));
+}
+END_TEST
+
+START_TEST(without_the_sandbox_nobody_is_killed)
+{
+    struct dnsd *d = start_with_traitor("openat", "-forward 192.0.2.1 -sandbox off");
+    struct output o =
+        run("dig +short -p %u @%s ch txt hostname.bind", (unsigned)d->port, d->address);
+    must_have(o.text, "traitor");
+}
+END_TEST
+
+/* ---- kernels that lack something ------------------------------------------------------------- */
+
+/* For this process and those that it starts, the kernel has neither. */
+static void take_sandbox_from_kernel(void)
+{
+    static const int calls[] = {SCMP_SYS(seccomp), SCMP_SYS(landlock_create_ruleset),
+        SCMP_SYS(landlock_add_rule), SCMP_SYS(landlock_restrict_self)};
+    const struct scmp_arg_cmp get = {0, SCMP_CMP_EQ, PR_GET_SECCOMP, 0};
+    const struct scmp_arg_cmp set = {0, SCMP_CMP_EQ, PR_SET_SECCOMP, 0};
+    scmp_filter_ctx f = seccomp_init(SCMP_ACT_ALLOW);
+    ck_assert_ptr_nonnull(f);
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++)
+        ck_assert_int_eq(seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), calls[i], 0), 0);
+    ck_assert_int_eq(
+        seccomp_rule_add_array(f, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(prctl), 1, &get), 0);
+    ck_assert_int_eq(
+        seccomp_rule_add_array(f, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(prctl), 1, &set), 0);
+    ck_assert_int_eq(seccomp_load(f), 0);
+    seccomp_release(f);
+}
+
+START_TEST(a_kernel_without_either_is_told_of_once_and_dnsd_serves)
+{
+    if (!has_sandbox())
+        return;
+    const char *poison = write_file("poison.conf", "a.lan A 192.0.2.1\n");
+    take_sandbox_from_kernel();
+    struct dnsd *d = dnsd_start("-poison %s", poison);
+    ck_assert_str_eq(address_of(d, "a.lan"), "192.0.2.1");
+    write_file("poison.conf", "a.lan A 192.0.2.2\n");
+    dnsd_reload(d);
+    ck_assert_str_eq(address_of(d, "a.lan"), "192.0.2.2");
+    ck_assert_int_eq(dnsd_stop(d), 0);
+    ck_assert_uint_eq(count_of(read_file(d->log), "no Landlock"), 1);
+    ck_assert_uint_eq(count_of(read_file(d->log), "no seccomp"), 1);
 }
 END_TEST
 
@@ -269,6 +339,8 @@ int main(void)
     tcase_add_test(c, another_resolv_conf_at_a_reload_is_read_and_watched);
     tcase_add_test(c, another_directory_to_write_in_takes_a_restart_and_says_so);
     tcase_add_test(c, without_its_reader_dnsd_goes_on_and_a_reload_changes_nothing);
-    tcase_add_test(c, sigsys_is_the_end);
+    tcase_add_loop_test(c, who_gets_into_dnsd_and_tries_more_is_killed_and_logged, 0, N_BETRAYALS);
+    tcase_add_test(c, without_the_sandbox_nobody_is_killed);
+    tcase_add_test(c, a_kernel_without_either_is_told_of_once_and_dnsd_serves);
     return harness_run(s);
 }
