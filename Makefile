@@ -67,7 +67,7 @@ UNIT_report     = tools/report
 UNIT_logline    = $(LOGLINE) addr
 UNIT_trace      = $(TRACE)
 UNIT_rehearsal  = tools/grid tools/plot tools/findings $(REHEARSAL) conf rebind prediction
-UNIT_loop       = net/loop
+UNIT_loop       = net/loop ops/log
 LINK_loop       = -Wl,--wrap=malloc
 UNIT_turn       = net/turn net/clock
 UNIT_udp        = net/udp net/turn net/sockaddr addr ops/log tests/unit/fakedesk

@@ -34,7 +34,6 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <systemd/sd-daemon.h>
-#include <unistd.h>
 
 enum exit_code { EXIT_OK = 0, EXIT_CONF = 1, EXIT_NET = 2, EXIT_FILE = 3, EXIT_MEMORY = 4 };
 
@@ -863,19 +862,10 @@ static void print_help(void)
     printf("\nThe manual is dnsd(8); try: dnsd -port 5353 -predict-window 2\n");
 }
 
-/* libev would tell stderr itself, and then abort. There is nothing that it could go on with: no
- * descriptor to wake it up, or to wait at. */
-static void loop_failed(const char *what)
-{
-    int error = errno;
-    log_error("%s: %s", what, strerror(error));
-    _exit(error == ENOMEM ? EXIT_MEMORY : EXIT_NET);
-}
-
 static int start_loop(struct dnsd *d)
 {
     ev_set_allocator(loop_memory);
-    ev_set_syserr_cb(loop_failed);
+    ev_set_syserr_cb(loop_trouble);
     /* No environment chooses the calls of the loop: the sandbox allows those of epoll. */
     d->loop = ev_loop_new(EVFLAG_NOENV);
     d->turn = d->loop != NULL ? turn_create(d->loop) : NULL;

@@ -1,14 +1,20 @@
-/* loop.c: knows how to have memory left for libev's tables when there is no other.
- * Never knows what is in them.
+/* loop.c: knows how to have memory left for libev's tables when there is no other, and how to wait
+ * for the kernel. Never knows what the loop is for.
  *
  * The tables only grow, and each doubles when it does: so what the reserve gave is not collected
  * again, and all that can be asked of it is twice the largest tables. */
 #include "net/loop.h"
 
+#include "ops/log.h"
+
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+#define TROUBLE_WAIT_MS 100
 
 struct block {
     size_t len;
@@ -68,4 +74,11 @@ void *loop_memory(void *ptr, long size)
         return ptr;
     b = move(b, (size_t)size);
     return b != NULL ? b->bytes : NULL;
+}
+
+void loop_trouble(const char *what)
+{
+    struct timespec wait = {.tv_nsec = TROUBLE_WAIT_MS * 1000000L};
+    log_error("%s: %s; it is tried again", what, strerror(errno));
+    (void)nanosleep(&wait, NULL);
 }

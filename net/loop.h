@@ -1,5 +1,5 @@
-/* loop.h: memory for libev, which ends the process with abort where it gets none.
- * Knows libev's allocator; never what is watched. */
+/* loop.h: what libev is given so that it never calls abort: memory, and patience with the kernel.
+ * Knows its hooks for the whole process; never what is watched. */
 #ifndef DNSD_NET_LOOP_H
 #define DNSD_NET_LOOP_H
 
@@ -14,5 +14,10 @@
  * is out it gives from the reserve; NULL only when that is used up too. There is one for the
  * process, since libev hands no context to it. */
 void *loop_memory(void *ptr, long size);
+
+/* For ev_set_syserr_cb: tells the log what has failed, and waits a little. libev then tries again:
+ * it asks for a new epoll descriptor while it runs, where events came for a descriptor that only a
+ * child has any more, and can do nothing before it has one. */
+void loop_trouble(const char *what);
 
 #endif

@@ -43,6 +43,21 @@ static void *next(const char *name)
         memcpy(&real, &found, sizeof real);                                                        \
     }
 
+/* xorshift: the same seed and the same calls give the same faults. */
+static bool strikes_by_chance(enum fault kind)
+{
+    unsigned long x = plan->chance;
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^= x << 17;
+    plan->chance = x;
+    if (plan->errors[kind] == 0 || x % (unsigned long)plan->left != 0)
+        return false;
+    plan->n_failed++;
+    errno = plan->errors[kind];
+    return true;
+}
+
 static bool strikes(enum fault kind)
 {
     if (plan == NULL)
@@ -50,6 +65,8 @@ static bool strikes(enum fault kind)
     plan->n_calls[kind]++;
     if ((plan->mask & 1ULL << kind) == 0)
         return false;
+    if (plan->deed == FAULT_NOW_AND_THEN)
+        return strikes_by_chance(kind);
     long left = --plan->left;
     if (left > 0 || (left < 0 && !plan->forever))
         return false;

@@ -54,8 +54,9 @@ enum fault { FAULT_KINDS(FAULT_ENUM) N_FAULTS };
 #define FAULT_VARIABLE "DNSD_TEST_FAULTS"
 
 enum fault_deed {
-    FAULT_FAIL, /* the call returns an error */
-    FAULT_KILL, /* the process dies by SIGKILL before the call */
+    FAULT_FAIL,         /* the call returns an error */
+    FAULT_KILL,         /* the process dies by SIGKILL before the call */
+    FAULT_NOW_AND_THEN, /* one call in `left` returns the error of its kind, by chance */
 };
 
 /* Of the calls of the kinds in mask, the one that takes `left` to 0 fails, and if `forever` all
@@ -66,6 +67,8 @@ struct fault_plan {
     atomic_int forever;
     atomic_int error;
     atomic_int deed;
+    atomic_int errors[N_FAULTS]; /* for FAULT_NOW_AND_THEN; 0: this kind does not fail */
+    atomic_ulong chance;         /* what it goes on from; not 0 */
     atomic_ulong n_failed;
     atomic_ulong n_calls[N_FAULTS];
 };

@@ -654,6 +654,57 @@ START_TEST(any_call_may_fail_on_any_path_and_service_comes_back)
 }
 END_TEST
 
+/* ---- many at once ---------------------------------------------------------------------------- */
+
+/* What the kernel may do now and then to any call, in one errno a kind. */
+static void arm_all(unsigned long one_in, unsigned long seed)
+{
+    disarm();
+    for (size_t r = 0; r < N_ROWS; r++)
+        plan->errors[rows[r].kind] = rows[r].error;
+    plan->left = (long)one_in;
+    plan->chance = seed;
+    plan->n_failed = 0;
+    plan->deed = FAULT_NOW_AND_THEN;
+    plan->mask = ~0ULL;
+}
+
+/* All paths in turn while one call in so many fails, until the time is over; then all must work. */
+static void fail_now_and_then(unsigned nth)
+{
+    static const unsigned long one_in[WORKERS] = {2, 3, 5, 10, 20, 50, 100, 300};
+    unsigned long n_failed = 0, n_rounds = 0, seed = 88172645463325252UL + nth;
+    prepare();
+    prime_stale();
+    uint64_t end_ms = now_ms() + (all_of_them() ? 60000 : 1000);
+    while (now_ms() < end_ms) {
+        size_t mark = texts_mark();
+        arm_all(one_in[nth], ++seed);
+        for (size_t i = 0; i < N_PATHS; i++) {
+            paths[i].call(++nth_try, FAULTY_MS / 4);
+            must_live("many at once");
+        }
+        n_failed += plan->n_failed;
+        n_rounds++;
+        disarm();
+        for (size_t i = 0; i < N_PATHS; i++)
+            must_recover("after many at once", paths[i].call);
+        texts_forget(mark);
+    }
+    printf("worker %u: %lu faults in %lu rounds; service was back within %u ms\n", nth, n_failed,
+        n_rounds, (unsigned)slowest_ms);
+    ck_assert_uint_gt(n_failed, 0);
+    ck_assert_int_eq(dnsd_stop(dut), 0);
+    responder_stop(server);
+}
+
+START_TEST(many_calls_may_fail_together_and_service_comes_back)
+{
+    if (!is_wrapped())
+        harness_side_by_side(WORKERS, fail_now_and_then);
+}
+END_TEST
+
 /* ---- start ----------------------------------------------------------------------------------- */
 
 /* What is wrong with this end of a start, or NULL: it says why, and has the right code. */
@@ -1147,7 +1198,7 @@ START_TEST(reloads_under_load_lose_no_answer_and_leak_nothing)
     server = responder_start(answer, NULL);
     dut = dnsd_start("%s", options());
     ck_assert_int_eq(pthread_create(&client, NULL, ask_on, dut), 0);
-    while (n_asked < 4 * N_LOADS) /* all is cached, and prediction knows what it will */
+    while (n_asked < 40 * N_LOADS) /* all is cached, and prediction knows what it will */
         pause_ms(10);
     reload_often(n / 2);
     unsigned fds = n_descriptors(dut->pid);
@@ -1176,6 +1227,7 @@ int main(void)
     if (all_of_them())
         tcase_set_timeout(c, 1800);
     tcase_add_test(c, any_call_may_fail_on_any_path_and_service_comes_back);
+    tcase_add_test(c, many_calls_may_fail_together_and_service_comes_back);
     tcase_add_test(c, any_call_may_fail_at_the_start);
     tcase_add_test(c, a_death_at_any_step_of_a_save_leaves_the_old_file_or_the_new_one);
     tcase_add_test(c, any_call_may_fail_at_the_end_and_the_old_file_or_the_new_one_is_there);

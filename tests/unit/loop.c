@@ -3,10 +3,13 @@
 #include "net/loop.h"
 
 #include <check.h>
+#include <errno.h>
 #include <ev.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static bool out_of_memory; /* set for moments only: Check needs memory too */
@@ -109,6 +112,46 @@ START_TEST(a_loop_without_memory_watches_many_descriptors)
 }
 END_TEST
 
+static unsigned refusals;
+
+/* libev finds these before those of the C library. */
+int epoll_create1(int flags)
+{
+    if (refusals == 0)
+        return (int)syscall(SYS_epoll_create1, flags);
+    refusals--;
+    errno = ENFILE;
+    return -1;
+}
+
+int epoll_create(int size)
+{
+    (void)size;
+    return epoll_create1(0);
+}
+
+/* As after a fork: the set has to be made anew, and the kernel gives none at first. libev would
+ * call abort. */
+START_TEST(an_epoll_set_that_cannot_be_made_anew_is_tried_again)
+{
+    ev_io io;
+    int fds[2];
+    ck_assert_int_eq(pipe(fds), 0);
+    ev_set_syserr_cb(loop_trouble);
+    struct ev_loop *loop = ev_loop_new(EVBACKEND_EPOLL);
+    ck_assert_ptr_nonnull(loop);
+    ev_io_init(&io, on_event, fds[1], EV_WRITE);
+    ev_io_start(loop, &io);
+    refusals = 3;
+    ev_loop_fork(loop);
+    ck_assert_int_eq(ev_run(loop, 0), 0);
+    ck_assert_uint_eq(refusals, 0);
+    ev_loop_destroy(loop);
+    close(fds[0]);
+    close(fds[1]);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("loop");
@@ -118,6 +161,7 @@ int main(void)
     tcase_add_test(c, tables_for_all_descriptors_fit_into_the_reserve);
     tcase_add_test(c, a_reserve_that_is_used_up_gives_nothing_and_takes_nothing);
     tcase_add_test(c, a_loop_without_memory_watches_many_descriptors);
+    tcase_add_test(c, an_epoll_set_that_cannot_be_made_anew_is_tried_again);
     suite_add_tcase(s, c);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);
