@@ -833,6 +833,32 @@ START_TEST(negative_without_soa_is_passed_on_and_not_cached)
 }
 END_TEST
 
+static void nxdomain_without_soa(struct world *world, struct sent *s, void *ctx)
+{
+    (void)world;
+    (void)ctx;
+    world_answer_rcode(s, WIRE_NXDOMAIN);
+}
+
+/* What may not be cached is not held for a client either (RFC 2308 5). */
+START_TEST(a_prefetched_denial_without_soa_is_not_held)
+{
+    uint8_t key[WIRE_KEY_MAX], name[WIRE_NAME_MAX];
+    struct wire_question q = {.name = name, .type = WIRE_TYPE_A, .class = WIRE_CLASS_IN};
+    w->conf.flight.once_ms = 2000;
+    ck_assert_int_eq(core_reconfigure(w->core, &w->conf), 0);
+    w->server = nxdomain_without_soa;
+    q.name_len = world_name("a.example", name);
+    world_begin(w);
+    ck_assert(flight_prefetch(core_flights(w->core), key, wire_key_write(&q, 0, key)));
+    world_end(w);
+    world_run_for(w, 100);
+    world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    ck_assert_uint_eq(w->n_sent, 2);
+    world_run_for(w, 100);
+}
+END_TEST
+
 START_TEST(ttl_zero_is_for_those_who_wait_only)
 {
     w->ttl_s = 0;
@@ -1182,6 +1208,7 @@ static void add_tests(TCase *t)
     tcase_add_test(t, stale_when_there_is_no_server_any_more);
     tcase_add_test(t, stale_ttl_of_zero_holds_after_a_reload);
     tcase_add_test(t, negative_without_soa_is_passed_on_and_not_cached);
+    tcase_add_test(t, a_prefetched_denial_without_soa_is_not_held);
     tcase_add_test(t, ttl_zero_is_for_those_who_wait_only);
     tcase_add_test(t, one_client_may_wait_for_a_thousand);
     tcase_add_test(t, failures_tell_why_and_which_server);

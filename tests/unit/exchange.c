@@ -59,6 +59,26 @@ int sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags)
     return (int)syscall(SYS_sendmmsg, fd, msgs, n, flags);
 }
 
+/* A stranger's datagrams that reach a socket between its bind and its connect. */
+static struct {
+    int n;
+    int fd; /* they leave from here */
+} strangers;
+
+int __wrap_connect(int fd, const struct sockaddr *to, socklen_t len);
+int __wrap_connect(int fd, const struct sockaddr *to, socklen_t len)
+{
+    struct sockaddr_in own;
+    socklen_t own_len = sizeof own;
+    const uint8_t guess[WIRE_HEADER_LEN] = {0};
+    for (; strangers.n > 0; strangers.n--) {
+        getsockname(fd, (struct sockaddr *)&own, &own_len);
+        own.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        sendto(strangers.fd, guess, sizeof guess, 0, (struct sockaddr *)&own, own_len);
+    }
+    return (int)syscall(SYS_connect, fd, to, len);
+}
+
 static int count_fds(void)
 {
     int n = 0;
@@ -590,6 +610,25 @@ START_TEST(reply_from_another_port_or_address)
     close(s.fd);
     close(other_port.fd);
     close(other_address.fd);
+}
+END_TEST
+
+START_TEST(datagrams_from_before_the_socket_was_connected_are_a_strangers)
+{
+    const struct server s = server_open(SOCK_DGRAM);
+    const struct server other = server_open_at("127.0.0.2", SOCK_DGRAM);
+    strangers.fd = other.fd;
+    strangers.n = 5;
+    ask(0, &s.addr, UPSTREAM_UDP);
+    udp_take(&s, &query);
+    wait_thrown_away(5);
+    ck_assert_int_eq(got[0].n, 0); /* nobody guesses IDs here */
+    make_reply(&query, &reply);
+    udp_put(&s, &reply);
+    wait_for(0, 1);
+    check_reply(0, &reply);
+    close(s.fd);
+    close(other.fd);
 }
 END_TEST
 
@@ -1833,6 +1872,33 @@ START_TEST(tcp_too_many_cancelled)
 }
 END_TEST
 
+/* Each server has two at most, and they have more when theirs fall silent. */
+START_TEST(tcp_connections_are_bounded_in_all)
+{
+    const struct server s = server_open_at("0.0.0.0", SOCK_STREAM);
+    uint8_t msg[WIRE_QUERY_MAX];
+    const size_t len = make_query(0, msg);
+    unsigned n = 0;
+    for (unsigned i = 0; i < 200; i++) {
+        struct addr to = s.addr;
+        to.ip[12] = 127;
+        to.ip[14] = 1;
+        to.ip[15] = (uint8_t)(i + 1);
+        struct got *g = &got[i];
+        memset(g, 0, sizeof *g);
+        g->ask = upstream_ask(upstream, &to, UPSTREAM_TCP, msg, len, on_done, g);
+        n += g->ask != NULL;
+    }
+    ck_assert_uint_eq(n, 128);
+    turns(2);
+    ck_assert_uint_eq(counts().tcp_open, 128);
+    for (unsigned i = 0; i < 200; i++)
+        if (got[i].ask)
+            cancel(i);
+    close(s.fd);
+}
+END_TEST
+
 START_TEST(tcp_more_than_fits_one_connection)
 {
     const struct server s = server_open(SOCK_STREAM);
@@ -1945,6 +2011,7 @@ static TCase *udp_case(void)
     tcase_add_test(c, source_is_where_questions_leave_from);
     tcase_add_test(c, forged_path_mtu_is_not_listened_to);
     tcase_add_test(c, reply_from_another_port_or_address);
+    tcase_add_test(c, datagrams_from_before_the_socket_was_connected_are_a_strangers);
     tcase_add_test(c, reply_to_another_socket);
     tcase_add_test(c, third_wrong_id_is_suspect_once);
     tcase_add_test(c, short_datagrams_are_not_suspect);
@@ -2004,6 +2071,7 @@ static TCase *tcp_case(void)
     tcase_add_test(c, tcp_silent_connection_gets_no_more_asks);
     tcase_add_test(c, tcp_connection_that_is_heard_of_is_kept);
     tcase_add_test(c, tcp_too_many_cancelled);
+    tcase_add_test(c, tcp_connections_are_bounded_in_all);
     tcase_add_test(c, tcp_more_than_fits_one_connection);
     tcase_add_test(c, tcp_all_of_many_are_answered);
     tcase_add_test(c, tcp_others_are_cancelled_from_within_a_reply);

@@ -406,6 +406,10 @@ START_TEST(counts_that_cannot_be_true_are_refused)
     ck_assert_int_eq(verdict_of(&m), WIRE_QUERY_FORMERR);
     m_set_u16(&m, 10, 0xffff);
     ck_assert_int_eq(verdict_of(&m), WIRE_QUERY_FORMERR);
+    struct wire_cursor c; /* before a record is looked at */
+    ck_assert_int_eq(wire_cursor_start(&c, m.bytes, m.len), -1);
+    m_set_u16(&m, 10, 1);
+    ck_assert_int_eq(wire_cursor_start(&c, m.bytes, m.len), 0);
     m_set_u16(&m, 10, 0); /* and one too few leaves bytes over */
     ck_assert_int_eq(verdict_of(&m), WIRE_QUERY_FORMERR);
 }
