@@ -155,7 +155,7 @@ static size_t put_rdata(uint8_t *out, const struct sent *s, uint16_t type)
 static size_t put_record(uint8_t *out, size_t len, const struct sent *s)
 {
     uint8_t what = fuzz_u8(&server_in);
-    unsigned count_at = 6 + 2 * ((what & 3) % 3);
+    unsigned count_at = 6 + 2 * ((what & 3u) % 3);
     uint16_t type = what & 4 ? PICK(&server_in, types) : s->type;
     uint32_t ttl_s = PICK(&server_in, ttls);
     size_t name_len;
@@ -545,7 +545,7 @@ static void let_time_pass(void)
     static const uint32_t steps_ms[] = {1, 10, 41, 100, 301, 1000, 1801, 2000, 4600, 10001, 31000,
         61000, 301000, 3600000, 10800000, 90000000};
     uint8_t step = fuzz_u8(&owner_in);
-    uint64_t ms = step < 128 ? steps_ms[step & 15] : step - 128;
+    uint64_t ms = step < 128 ? steps_ms[step & 15] : step - 128u;
     if ((step & 0xf0) == 0x70) { /* the machine slept, and nothing was done meanwhile */
         w->now_ms += ms;
         jumped_ms = w->now_ms;
