@@ -156,16 +156,16 @@ static const struct row table[] = {
         .max = 1000},
     {.shown = {.name = "predict-confidence",
          .argument = "PERCENT",
-         .fallback = "67%",
+         .fallback = "68%",
          .group = "Prediction",
          .help = "how likely a follower must be",
          .manual = "Ask for followers that are at least this likely, by how often they were seen "
                    "in the windows of the client's last questions. A window that did not see a "
                    "follower says nothing where dnsd's own copy of its answer is still fresh, "
                    "for then the client's cache may have hidden the question. On recorded page "
-                   "loads 67% saved 89 of a hundred waits for 7 more questions a hundred where "
+                   "loads 68% saved 89 of a hundred waits for 7 more questions a hundred where "
                    "sites were visited often, and 51 for 14 where each was visited twice; 70% "
-                   "saves a point or two less and asks for 2 fewer. With -predict-rules seed it "
+                   "saves a point less and asks for 1 or 2 fewer. With -predict-rules seed it "
                    "is the share of a question's windows in which the follower must have been "
                    "seen, besides its score.",
          .expected = "a percentage from 0% to 100%, such as 75%"},

@@ -18,7 +18,7 @@
  *
  * Its score is 2 likelihood / confidence, and followers with a score of 2 or more are asked for in
  * the background, unless they are fresh in the cache or under way. In the example, with a
- * confidence of .67: to a alone, c has a mean and so a best and a likelihood of .75: it is brought.
+ * confidence of .68: to a alone, c has a mean and so a best and a likelihood of .75: it is brought.
  * Had the client just asked x, which knows nothing of c: mean .375, best (3 + .19) / 4.5 = .71,
  * likelihood .65: it is not. Asks it b as well: mean (3/4 + 1 + 0) / 3 = .58, best, by b, (1 + .29)
  * / 1.5 = .86, likelihood .82: it is. A follower seen in the only window of a trigger that votes
@@ -29,13 +29,17 @@
  * all the rest. Where b follows a in 4 of 4 of one client's windows and 4 of 8 in all, it hears (1
  * + .5) / 2 = .75, and the others .5.
  *
+ * What is overdue is not spoken of: where more than twice the usual lag from trigger to follower
+ * and half a second have gone by, the trigger counts as one that does not know it.
+ *
  * What each part buys, on recorded page loads, 50 sites loaded often and 1400 loaded twice, in
- * waits saved and questions added for a hundred: all of it 88.9 for 7.0 and 50.6 for 13.9. The
- * newest trigger alone: 89.8 for 12.8 and 47.4 for 19.6; without the draw to the mean: 89.0 for 9.1
- * and 45.2 for 19.6; with best alone as likelihood: 89.2 for 11.7 and 43.4 for 19.6; no client's
- * own: 87.6 for 9.6 and 50.8 for 14.2; a window of 8 s: 88.3 for 6.3 and 49.1 for 12.8; 32
- * dependencies, not 48: 88.1 for 6.1 and 48.5 for 11.6; a budget of 10 % (what is 19.6 above met
- * that of 20 %): 87.5 for 6.3 and 36.0 for 9.7. (dnsrehearse -predict-share 1; answers take 30 ms.)
+ * waits saved and questions added for a hundred: all of it 89.1 for 7.0 and 51.1 for 14.3. The
+ * newest trigger alone: 90.0 for 13.2 and 47.1 for 19.5; without the draw to the mean: 89.1 for 9.2
+ * and 45.4 for 19.6; with best alone as likelihood: 89.4 for 11.7 and 44.2 for 19.6; no client's
+ * own: 87.6 for 9.5 and 51.2 for 14.6; with what is overdue: 89.0 for 7.2 and 51.2 for 14.7; a
+ * window of 8 s: 88.4 for 6.2 and 49.5 for 12.8; 32 dependencies, not 64: 87.8 for 5.6 and 48.0
+ * for 10.9; a budget of 10 % (what is 19.5 or 19.6 above met that of 20 %): 87.6 for 6.3 and 37.7
+ * for 9.7. (dnsrehearse -predict-share 1; answers take 30 ms.)
  *
  * The rule of D. Hoyte, 2007 (-predict-rules seed). When a window closes, every follower seen in it
  * gains 1 as a dependency of the request's question, a new one starting at 1; every known
@@ -66,7 +70,7 @@
  *    common. With scope global no trigger is a client's own.
  *  - A dependency that was not seen, while our own copy of it is fresh and not there by an unused
  *    prefetch, neither gains nor loses, and the window does not count for it [the client's own
- *    cache hides the request: without this 88.3 for 6.0 and 47.5 for 10.7].
+ *    cache hides the request: without this 88.4 for 5.9 and 47.8 for 11.2].
  *  - Share: a pair is shown by the client that asked for the follower. Until `share` clients showed
  *    it, it serves those who did and nobody else [nobody trains another's prefetches alone].
  *  - Budget: a bucket of 256 tokens, full at first, that counts what prediction adds upstream. A
@@ -114,6 +118,7 @@
 #define OWN_WINDOWS   4    /* from which a client's own trigger outweighs that of all */
 #define EARLY_MS      1000 /* from which a trigger that is asked again closes its window */
 #define ONCE_MS       2000 /* for which a copy with TTL 0 is held */
+#define OVERDUE_MS    500  /* and twice the usual lag: then what has not come is not on its way */
 #define FORGET_PART   10   /* windows of which one at least must have seen a follower */
 
 /* A prefetch that no client has asked for yet. */
@@ -181,12 +186,12 @@ void predict_conf_default(struct predict_conf *c)
     *c = (struct predict_conf){.rule = PREDICT_RULE_VOTE,
         .window_ms = 15000,
         .score = 2,
-        .confidence_percent = 67,
+        .confidence_percent = 68,
         .scope = PREDICT_SCOPE_CLIENT,
         .cap = 8,
         .share = 2,
         .budget_percent = 20,
-        .dependencies_max = 48,
+        .dependencies_max = 64,
         .seen_max = 256,
         .prefetches_max = PREDICT_PREFETCHES_MAX,
         .looks_per_ms = 64,
@@ -848,8 +853,14 @@ static void note_own(struct poll *poll, const struct graph_trigger *own)
     }
 }
 
+/* Whether it would have been asked by now, had this been a window with it. */
+static bool is_overdue(const struct graph_pair *pair, uint64_t elapsed_ms)
+{
+    return elapsed_ms > 2u * pair->lag_ms + OVERDUE_MS;
+}
+
 static void vote_all(struct predict *p, const struct graph_trigger *all,
-    const struct graph_trigger *own, uint32_t fingerprint)
+    const struct graph_trigger *own, uint32_t fingerprint, uint64_t elapsed_ms)
 {
     struct poll *poll = &p->poll;
     double weight = own == NULL ? 0 : own->windows / (own->windows + (double)OWN_WINDOWS);
@@ -859,7 +870,7 @@ static void vote_all(struct predict *p, const struct graph_trigger *all,
         struct tally *t;
         double own_p;
 
-        if (!serves(p, pair, fingerprint))
+        if (is_overdue(pair, elapsed_ms) || !serves(p, pair, fingerprint))
             continue;
         t = tally(poll, pair->follower);
         if (t == NULL)
@@ -871,7 +882,8 @@ static void vote_all(struct predict *p, const struct graph_trigger *all,
     }
 }
 
-static void hear_voter(struct predict *p, const struct graph_question *q, uint32_t fingerprint)
+static void hear_voter(
+    struct predict *p, const struct graph_question *q, uint32_t fingerprint, uint64_t elapsed_ms)
 {
     const struct graph_trigger *all = graph_trigger(q, GRAPH_ALL);
     const struct graph_trigger *own = graph_trigger(q, fingerprint);
@@ -885,7 +897,7 @@ static void hear_voter(struct predict *p, const struct graph_question *q, uint32
     if (own != NULL)
         note_own(&p->poll, own);
     if (all != NULL)
-        vote_all(p, all, own, fingerprint);
+        vote_all(p, all, own, fingerprint, elapsed_ms);
 }
 
 /* The client's newest questions vote, each once, as long as their windows last. */
@@ -903,7 +915,7 @@ static void hear_voters(struct predict *p, const uint8_t *client, uint32_t finge
         if (k < n)
             continue;
         heard[n++] = e->question;
-        hear_voter(p, graph_question(&p->graph, e->question), fingerprint);
+        hear_voter(p, graph_question(&p->graph, e->question), fingerprint, p->now_ms - e->at_ms);
         t = tally(&p->poll, e->question);
         if (t != NULL)
             t->asked = true;

@@ -19,7 +19,7 @@ static const unsigned scores[] = {1, 2, 3};
 static const unsigned confidences[] = {0, 40, 50, 60, 70, 75, 80, 90};
 
 /* By the vote, where a score only scales the confidence: the one that is given is kept. */
-static const unsigned vote_confidences[] = {0, 40, 50, 55, 60, 63, 65, 67, 70, 73, 75, 80, 85, 90};
+static const unsigned vote_confidences[] = {0, 40, 50, 55, 60, 64, 66, 68, 70, 73, 75, 80, 85, 90};
 
 /* What the threads share. */
 struct work {

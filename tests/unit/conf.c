@@ -173,7 +173,7 @@ START_TEST(defaults_are_those_of_the_design)
     ck_assert_uint_eq(values->port, 53);
     ck_assert_uint_eq(values->predict_window_ms, 15000);
     ck_assert_uint_eq(values->predict_score, 2);
-    ck_assert_uint_eq(values->predict_confidence_percent, 67);
+    ck_assert_uint_eq(values->predict_confidence_percent, 68);
     ck_assert_int_eq(values->predict_scope, CONF_SCOPE_CLIENT);
     ck_assert_uint_eq(values->predict_cap, 8);
     ck_assert_uint_eq(values->predict_share, 2);
@@ -1176,7 +1176,7 @@ START_TEST(a_likelihood_above_certainty_is_a_mistake)
     ck_assert_int_eq(READ_ARGS("-predict-confidence", "100%"), 0);
     ck_assert_int_eq(finish(), 0);
     restart();
-    ck_assert_int_eq(read_text("predict-score 3\n"), 0); /* 3 / 2 of 67 % */
+    ck_assert_int_eq(read_text("predict-score 3\n"), 0); /* 3 / 2 of 68 % */
     ck_assert_int_eq(finish(), -1);
     check_mistake(0, 1, "predict-score", "3",
         "expected no more than 200% / predict-confidence: no follower could reach it");

@@ -1039,6 +1039,33 @@ START_TEST(a_request_brings_32_followers_at_most)
 }
 END_TEST
 
+/* a has seen c in 1 of 2 windows, 10 ms later; b in 1 of 1. Where both speak of c, the mean is (1/2
+ * + 1) / 2 = .75, the best b's (1 + .375) / 1.5 = .917, the likelihood .89. Where a says nothing:
+ * mean .5, best (1 + .25) / 1.5 = .83, likelihood .78. */
+static const char *brought_late(struct stage *s, uint64_t after_ms)
+{
+    struct predict_conf c = voting();
+
+    c.confidence_percent = 85;
+    stage_open(s, &c);
+    visit(s, 1, "ac", 0);
+    visit(s, 1, "a", 10 * SECOND);
+    visit(s, 1, "bc", 20 * SECOND);
+    ask(s, 1, "a", 30 * SECOND);
+    return brings(s, 1, "b", 30 * SECOND + after_ms);
+}
+
+START_TEST(a_trigger_says_nothing_of_what_is_overdue)
+{
+    struct stage s;
+
+    ck_assert_str_eq(brought_late(&s, 2 * 10 + 500), "c");
+    stage_close(&s);
+    ck_assert_str_eq(brought_late(&s, 2 * 10 + 500 + 1), "");
+    stage_close(&s);
+}
+END_TEST
+
 START_TEST(what_is_asked_in_the_same_turn_is_not_fetched)
 {
     uint8_t id[PREDICT_CLIENT_LEN];
@@ -3502,6 +3529,7 @@ static TCase *budget_and_bounds_of_prefetching_case(void)
 
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, a_request_brings_32_followers_at_most);
+    tcase_add_test(tc, a_trigger_says_nothing_of_what_is_overdue);
     tcase_add_test(tc, what_is_asked_in_the_same_turn_is_not_fetched);
     tcase_add_test(tc, the_strongest_followers_come_first);
     tcase_add_test(tc, waste_is_bounded_by_a_bucket_of_256_tokens);

@@ -628,7 +628,7 @@ START_TEST(a_grid_tries_no_setting_twice_and_none_that_nothing_reaches)
                   g.points[i].confidence_percent > g.points[i - 1].confidence_percent);
     }
     grid_free(&g);
-    s.conf.prediction.score = 3; /* 3 times 67 % is more than twice 100 % */
+    s.conf.prediction.score = 3; /* 3 times 68 % is more than twice 100 % */
     ck_assert_uint_eq(grid_size(&s.conf), 6 * 7);
     s.conf.prediction.rule = PREDICT_RULE_2007;
     s.conf.prediction.cap = 0;
