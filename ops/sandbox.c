@@ -121,7 +121,8 @@ static const int any_calls[] = {
     SCMP_SYS(gettimeofday),
     SCMP_SYS(time),
     SCMP_SYS(getrandom),
-    SCMP_SYS(sysinfo), /* qsort asks how much it may allocate */
+    SCMP_SYS(sysinfo),           /* qsort asks how much it may allocate */
+    SCMP_SYS(sched_getaffinity), /* newer C libraries, in getrandom */
     SCMP_SYS(getpid),
     SCMP_SYS(gettid),
     SCMP_SYS(rt_sigprocmask),
@@ -129,6 +130,16 @@ static const int any_calls[] = {
     SCMP_SYS(restart_syscall),
     SCMP_SYS(exit),
     SCMP_SYS(exit_group),
+    /* on machines of 32 bits */
+    SCMP_SYS(_llseek),
+    SCMP_SYS(clock_gettime64),
+    SCMP_SYS(fstat64),
+    SCMP_SYS(fstatat64),
+    SCMP_SYS(futex_time64),
+    SCMP_SYS(ppoll_time64),
+    SCMP_SYS(recv),
+    SCMP_SYS(send),
+    SCMP_SYS(sigreturn),
 };
 
 static const int server_calls[] = {
@@ -145,7 +156,6 @@ static const int server_calls[] = {
     SCMP_SYS(getsockname),
     SCMP_SYS(getpeername),
     SCMP_SYS(shutdown),
-    SCMP_SYS(fcntl),
     SCMP_SYS(eventfd2),
     /* libev makes them anew after an error */
     SCMP_SYS(epoll_create1),
@@ -179,6 +189,15 @@ static const int server_calls[] = {
     SCMP_SYS(wait4),
     SCMP_SYS(close_range),
     SCMP_SYS(set_robust_list),
+    /* on machines of 32 bits */
+    SCMP_SYS(getegid32),
+    SCMP_SYS(geteuid32),
+    SCMP_SYS(getgid32),
+    SCMP_SYS(getuid32),
+    SCMP_SYS(lstat64),
+    SCMP_SYS(recvmmsg_time64),
+    SCMP_SYS(stat64),
+    SCMP_SYS(statfs64),
 };
 
 static const int reader_calls[] = {
@@ -216,7 +235,6 @@ static const int sanitizer_calls[] = {
     SCMP_SYS(readlinkat),
     SCMP_SYS(rseq),
     SCMP_SYS(rt_sigaction),
-    SCMP_SYS(sched_getaffinity),
     SCMP_SYS(sched_yield),
     SCMP_SYS(set_robust_list),
     SCMP_SYS(sigaltstack),
@@ -245,6 +263,7 @@ struct some {
 
 static const struct some any_some[] = {
     {SCMP_SYS(mmap), 1, {ARG(2, PROT_EXEC, 0)}},
+    {SCMP_SYS(mmap2), 1, {ARG(2, PROT_EXEC, 0)}},
 };
 
 /* Nothing is opened to be read: it is made anew beside what it replaces (savefile.c), appended
@@ -263,6 +282,17 @@ static const struct some server_some[] = {
     /* readiness; the numbers of interfaces */
     {SCMP_SYS(socket), 2, {ARG(0, UINT32_MAX, AF_UNIX), ARG(1, SOCK_TYPE, SOCK_DGRAM)}},
     {SCMP_SYS(ioctl), 1, {ARG(1, UINT32_MAX, SIOCGIFINDEX)}},
+    /* nothing that sends signals, or locks */
+    {SCMP_SYS(fcntl64), 1, {ARG(1, UINT32_MAX, F_GETFD)}},
+    {SCMP_SYS(fcntl64), 1, {ARG(1, UINT32_MAX, F_SETFD)}},
+    {SCMP_SYS(fcntl64), 1, {ARG(1, UINT32_MAX, F_GETFL)}},
+    {SCMP_SYS(fcntl64), 1, {ARG(1, UINT32_MAX, F_SETFL)}},
+    {SCMP_SYS(fcntl64), 1, {ARG(1, UINT32_MAX, F_DUPFD_CLOEXEC)}},
+    {SCMP_SYS(fcntl), 1, {ARG(1, UINT32_MAX, F_GETFD)}},
+    {SCMP_SYS(fcntl), 1, {ARG(1, UINT32_MAX, F_SETFD)}},
+    {SCMP_SYS(fcntl), 1, {ARG(1, UINT32_MAX, F_GETFL)}},
+    {SCMP_SYS(fcntl), 1, {ARG(1, UINT32_MAX, F_SETFL)}},
+    {SCMP_SYS(fcntl), 1, {ARG(1, UINT32_MAX, F_DUPFD_CLOEXEC)}},
     {SCMP_SYS(clone), 1, {ARG(0, CLONE_NO, 0)}},
 };
 
@@ -306,14 +336,9 @@ static int allow_abort(scmp_filter_ctx filter)
     return failed != -EEXIST ? failed : 0;
 }
 
-/* The calls of every question come first (a lower number is looked for later). A C library that
- * tries clone3 finds it missing and takes clone, whose flags a filter can see. */
+/* A C library that tries clone3 finds it missing and takes clone, whose flags a filter can see. */
 static int fill_server(scmp_filter_ctx filter)
 {
-    static const int often[] = {SCMP_SYS(recvmmsg), SCMP_SYS(sendmmsg), SCMP_SYS(epoll_wait),
-        SCMP_SYS(socket), SCMP_SYS(connect), SCMP_SYS(close), SCMP_SYS(epoll_ctl)};
-    for (size_t i = 0; i < COUNT_OF(often); i++)
-        (void)seccomp_syscall_priority(filter, often[i], (uint8_t)(UINT8_MAX - i));
     int failed = allow_all(filter, server_calls, COUNT_OF(server_calls));
     if (failed == 0)
         failed = allow_some(filter, server_some, COUNT_OF(server_some));

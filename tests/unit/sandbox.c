@@ -298,6 +298,18 @@ START_TEST(threads_and_namespaces_die)
 }
 END_TEST
 
+/* The kernel would signal for us. */
+static void have_signals_sent(void)
+{
+    (void)fcntl(STDERR_FILENO, F_SETOWN, 1);
+}
+
+START_TEST(signals_by_way_of_a_descriptor_die)
+{
+    dies_of(SANDBOX_SERVER, have_signals_sent, "fcntl");
+}
+END_TEST
+
 static void listen_anew(void)
 {
     (void)listen(STDERR_FILENO, 1);
@@ -662,6 +674,7 @@ static void add_deaths(Suite *suite)
     tcase_add_test(c, making_code_dies);
     tcase_add_test(c, setuid_back_to_root_dies);
     tcase_add_test(c, signals_to_others_die);
+    tcase_add_test(c, signals_by_way_of_a_descriptor_die);
     tcase_add_test(c, threads_and_namespaces_die);
     tcase_add_test(c, listening_anew_dies);
     tcase_add_test(c, nobody_gets_round_the_end_by_a_handler);
