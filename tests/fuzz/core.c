@@ -35,6 +35,10 @@ static bool tagging;
 static bool min_ttl;    /* the least TTL was raised at some time */
 static uint32_t secret; /* that the input cannot know */
 
+/* Memory: after so many allocations of the core, so many fail. */
+static unsigned lack_after, lack_for;
+static bool lacked; /* one did */
+
 /* What was asked, to be compared with what came. */
 static struct {
     uint8_t *msg;
@@ -56,6 +60,35 @@ static const uint16_t types[] = {WIRE_TYPE_A, WIRE_TYPE_AAAA, WIRE_TYPE_CNAME, W
 
 static const uint32_t ttls[] = {
     0, 1, 2, 5, 30, 60, 300, 10800, 86400, 604800, 0x7fffffff, 0x80000000, 0xffffffff};
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+void *__real_malloc(size_t len);
+void *__wrap_malloc(size_t len);
+void *__real_calloc(size_t n, size_t len);
+void *__wrap_calloc(size_t n, size_t len);
+
+static bool memory_is_out(void)
+{
+    if (lack_for == 0 || !w->in_core)
+        return false;
+    if (lack_after > 0) {
+        lack_after--;
+        return false;
+    }
+    lack_for--;
+    return lacked = true;
+}
+
+void *__wrap_malloc(size_t len)
+{
+    return memory_is_out() ? NULL : __real_malloc(len);
+}
+
+void *__wrap_calloc(size_t n, size_t len)
+{
+    return memory_is_out() ? NULL : __real_calloc(n, len);
+}
 
 /* ---- servers --------------------------------------------------------------------------------- */
 
@@ -474,7 +507,9 @@ static void reload_poison(void)
         text = (const char *)fuzz_take(&owner_in, fuzz_u8(&owner_in), &len);
         odd_ttls = true;
     }
+    w->in_core = true; /* where memory can be out */
     struct poison *new = poison_load(text, len, seed, any_mistake, NULL);
+    w->in_core = false;
     if (new == NULL)
         return;
     overridden = true;
@@ -535,7 +570,10 @@ static void reconfigure(void)
     w->conf.query.queries_max = (how & 0xe0) == 0xc0 ? 2 : 2000;
     w->conf.query.serve_stale = (how & 0xe0) != 0xa0;
     w->conf.query.keepalive_ds = how;
-    FUZZ_MUST(core_reconfigure(w->core, &w->conf) == 0);
+    w->in_core = true;
+    int result = core_reconfigure(w->core, &w->conf);
+    w->in_core = false;
+    FUZZ_MUST(result == 0 || lacked);
     free(old_names);
     old_names = NULL;
 }
@@ -603,8 +641,8 @@ static void counts_fit(void)
     uint64_t lives = (n.started + n.prefetched) * (1 + n_jumps);
     FUZZ_MUST(n.udp_sent <= FLIGHT_UDP_MAX * lives + n_not_sent);
     FUZZ_MUST(n.tcp_sent <= FLIGHT_TCP_MAX * lives);
-    FUZZ_MUST(n.udp_sent == sent_over(w, UPSTREAM_UDP));
-    FUZZ_MUST(n.tcp_sent == sent_over(w, UPSTREAM_TCP));
+    FUZZ_MUST(lacked || n.udp_sent == sent_over(w, UPSTREAM_UDP));
+    FUZZ_MUST(lacked || n.tcp_sent == sent_over(w, UPSTREAM_TCP));
     FUZZ_MUST(n.under_way == 0 && n.speculative == 0);
 }
 
@@ -792,6 +830,11 @@ static void step(void)
         reload_poison();
         return;
     case 12:
+        if (what & 128) {
+            lack_after = fuzz_u8(&owner_in);
+            lack_for = fuzz_u8(&owner_in);
+            return;
+        }
         set_servers();
         return;
     case 13:
@@ -840,7 +883,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     server_in = in;
     mark(data, size);
     jumped_ms = 0;
-    n_not_sent = n_jumps = 0;
+    n_not_sent = n_jumps = lack_after = lack_for = 0;
+    lacked = false;
     min_ttl = overridden = false;
     odd_ttls = false;
     w = world_create();
@@ -854,6 +898,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         few_are_open();
         nothing_is_rebound();
     }
+    lack_for = 0;
     everything_is_over();
     world_free(w);
     free(rebind_names);
@@ -901,6 +946,9 @@ void fuzz_seeds(void)
     SEED("stale", "\x80\1\0\0\1\1\x8\xc\x80\2\0\0\1\2\x8\x8", "\0\0\2\0\2\0\2\0\2");
     /* Overrides with a target elsewhere, other servers, other settings. */
     SEED("owner", "\xb\3\x80\1\0\0\1\1\xc\2\1\x42\xd\1\0\x80\1\4\0\1\2\x8\x8", "\0\0\5");
+    /* Memory is out for one allocation, and for long. */
+    SEED("memory", "\x8c\0\1\x80\1\0\0\1\1\x8c\1\xff\xa0\1\0\0\1\1\1\1\0\1\2\2\2\0\1\3\x8\x8",
+        "\0\0\5");
     /* An address of this network, and then the guard is set up. */
     SEED("rebound", "\x80\1\0\0\1\1\x8\x8\xd\xa0\0\x80\2\0\0\1\2\x8\x8", "\0\3\0\1\x8\5\xff");
     /* A reply with somebody else's cookie, then the right one. */

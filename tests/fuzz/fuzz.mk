@@ -9,6 +9,7 @@ FUZZ_name    = $(WIRE)
 FUZZ_message = $(WIRE)
 FUZZ_edns    = $(WIRE) server addr cookie
 FUZZ_core    = $(PURE) tests/replay/world
+LINK_fuzz_core = $(foreach f,malloc calloc,-Wl,--wrap=$(f))
 FUZZ_poison  = $(POISON) $(WIRE)
 FUZZ_conf    = conf addr quantity rebind $(WIRE)
 FUZZ_resolvconf  = net/resolvconf addr
@@ -53,7 +54,7 @@ define FUZZ_RULE
 $(BUILD)/fuzz/$(1): $(BUILD)/tests/fuzz/$(1).o $(BUILD)/tests/fuzz/fuzz.o $(FUZZ_$(1):%=$(BUILD)/%.o)
 	@mkdir -p $$(@D)
 	@$$(say)
-	$$(Q)$$(CC) $$(LDFLAGS) -fsanitize=fuzzer -o $$@ $$^ $$(FUZZ_LIBS)
+	$$(Q)$$(CC) $$(LDFLAGS) $$(LINK_fuzz_$(1)) -fsanitize=fuzzer -o $$@ $$^ $$(FUZZ_LIBS)
 endef
 $(foreach f,$(FUZZ),$(eval $(call FUZZ_RULE,$(f))))
 FUZZ_LIBS = -lsodium -lzscanner -lev -lpcap -lm
