@@ -5,9 +5,8 @@
 #include <sodium.h>
 #include <string.h>
 
-#define VERSION 1
-#define TIME_AT 12 /* in the whole cookie: behind the client's part, version and 3 bytes of zeros  \
-                    */
+#define VERSION   1
+#define TIME_AT   12 /* in the whole: behind the client's part, version and 3 zeros */
 #define HASH_AT   16
 #define IPV4_AT   12 /* in an address of IPv4 as struct addr has it */
 #define INPUT_MAX (HASH_AT + 16)

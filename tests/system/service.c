@@ -4,6 +4,7 @@
 #include "peers.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <ifaddrs.h>
 #include <signal.h>
 #include <stdio.h>
@@ -270,6 +271,24 @@ START_TEST(the_query_log_can_be_rotated)
     must_have(read_file(old), " a.lan ");
     must_lack(read_file(old), " b.lan ");
     must_have(read_file(log), " b.lan ");
+}
+END_TEST
+
+/* SIGPIPE would be the end of dnsd, too. */
+START_TEST(a_reader_of_the_query_log_that_goes_costs_lines_and_nothing_else)
+{
+    const char *log = path_of("pipe");
+    ck_assert_int_eq(mkfifo(log, 0600), 0);
+    ck_assert_int_eq(chmod(log, 0666), 0);
+    int reader = open(log, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    ck_assert_int_ge(reader, 0);
+    struct dnsd *d = dnsd_start(
+        "-poison %s -query-log %s", write_file("poison.conf", "a.lan A 192.0.2.1\n"), log);
+    ck_assert(resolve(d, "a.lan", TYPE_A).came);
+    close(reader);
+    ck_assert(resolve(d, "a.lan", TYPE_A).came);
+    dnsd_await(d, "Broken pipe; lines are left out until that is over");
+    ck_assert(resolve(d, "a.lan", TYPE_A).came);
 }
 END_TEST
 
@@ -548,6 +567,7 @@ int main(void)
     tcase_add_test(c, pipelined_questions_are_answered_as_answers_come);
     tcase_add_test(c, the_query_log_has_a_line_for_each_question);
     tcase_add_test(c, the_query_log_can_be_rotated);
+    tcase_add_test(c, a_reader_of_the_query_log_that_goes_costs_lines_and_nothing_else);
     tcase_add_test(c, sigusr1_logs_the_statistics);
     tcase_add_test(c, class_ch_tells_this_machine_about_dnsd);
     tcase_add_test(c, class_ch_tells_others_nothing);

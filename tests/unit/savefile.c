@@ -18,6 +18,33 @@
 
 static char directory[256];
 
+/* What was done for a file to last, in order: f a file synced, r renamed, d a directory synced. */
+static char lasting[16];
+
+static void note(char letter)
+{
+    size_t n = strlen(lasting);
+    ck_assert_uint_lt(n, sizeof lasting - 1);
+    lasting[n] = letter;
+}
+
+int __wrap_fsync(int fd);
+int __wrap_fsync(int fd)
+{
+    struct stat st;
+    ck_assert_int_eq(fstat(fd, &st), 0);
+    note(S_ISDIR(st.st_mode) ? 'd' : 'f');
+    return 0;
+}
+
+int __real_rename(const char *from, const char *to);
+int __wrap_rename(const char *from, const char *to);
+int __wrap_rename(const char *from, const char *to)
+{
+    note('r');
+    return __real_rename(from, to);
+}
+
 /* A path in the directory of this test; in one of four buffers in turn. */
 static const char *in_directory(const char *name)
 {
@@ -30,6 +57,7 @@ static const char *in_directory(const char *name)
 
 static void make_directory(void)
 {
+    memset(lasting, 0, sizeof lasting);
     const char *tmp = getenv("TMPDIR");
     snprintf(directory, sizeof(directory), "%s/dnsd-savefile-XXXXXX", tmp != NULL ? tmp : "/tmp");
     ck_assert_ptr_nonnull(mkdtemp(directory));
@@ -100,6 +128,14 @@ START_TEST(where_a_file_could_be_written_is_told_without_writing)
     ck_assert_int_eq(errno, ENOENT);
     ck_assert_int_eq(savefile_check("/new.file/"), -1);
     ck_assert_int_eq(savefile_check("/proc/version/new"), -1);
+}
+END_TEST
+
+/* Or a power cut could leave the new name without its bytes, or neither name. */
+START_TEST(a_file_is_on_the_disk_before_it_has_its_name_and_the_name_after_that)
+{
+    ck_assert_int_eq(savefile_write(in_directory("file"), (const uint8_t *)"x", 1), 0);
+    ck_assert_str_eq(lasting, "frd");
 }
 END_TEST
 
@@ -303,6 +339,7 @@ int main(void)
     tcase_add_checked_fixture(reading, make_directory, remove_directory);
     tcase_add_test(writing, what_was_written_is_read_back);
     tcase_add_test(writing, where_a_file_could_be_written_is_told_without_writing);
+    tcase_add_test(writing, a_file_is_on_the_disk_before_it_has_its_name_and_the_name_after_that);
     tcase_add_test(writing, an_empty_file_is_a_file);
     tcase_add_test(writing, a_shorter_file_keeps_nothing_of_the_longer_one);
     tcase_add_test(writing, what_a_killed_writer_left_does_not_add_up);
