@@ -232,21 +232,24 @@ static size_t corrupted(uint8_t *out, size_t len)
     return len;
 }
 
-/* Behind a reply: an OPT record with a cookie that is not ours. */
-static size_t put_wrong_cookie(uint8_t *out, size_t len, uint8_t by)
+/* Our client's part of the cookie in a message that was sent over UDP; NULL where there is none. */
+static const uint8_t *our_cookie(const struct sent *s)
+{
+    static struct wire_query q;
+    if (s->transport != UPSTREAM_UDP || wire_parse_query(s->msg, s->len, &q) != WIRE_QUERY_OK)
+        return NULL;
+    return q.edns.cookie;
+}
+
+/* Behind a reply without additional records: an OPT record with a cookie. */
+static size_t put_server_cookie(uint8_t *out, size_t len, const uint8_t client[8], uint8_t by)
 {
     static const uint8_t opt[] = {0, 0, WIRE_TYPE_OPT, 4, 208, 0, 0, 0, 0, 0, 20, 0, 10, 0, 16};
     memcpy(out + len, opt, sizeof opt);
-    memset(out + len + sizeof opt, by, 16);
+    memcpy(out + len + sizeof opt, client, 8);
+    memset(out + len + sizeof opt + 8, by, 8);
     out[11] = 1;
     return len + sizeof opt + 16;
-}
-
-static bool has_our_cookie(const struct sent *s)
-{
-    struct wire_query q;
-    return s->transport == UPSTREAM_UDP && wire_parse_query(s->msg, s->len, &q) == WIRE_QUERY_OK &&
-           q.edns.cookie != NULL;
 }
 
 enum forgery {
@@ -266,6 +269,7 @@ enum forgery {
  * or 0. */
 static size_t forgery(const struct sent *s, uint8_t out[WIRE_MESSAGE_MAX])
 {
+    static const uint8_t wrong_cookie[8] = {1, 2, 3};
     size_t len = world_reply_start(s, 0, out), name_end = len - 4;
     uint8_t how = fuzz_u8(&server_in), by = (uint8_t)(1 + fuzz_u8(&server_in) % 255);
     enum forgery kind = (enum forgery)(how % FORGERIES);
@@ -294,7 +298,7 @@ static size_t forgery(const struct sent *s, uint8_t out[WIRE_MESSAGE_MAX])
         out[name_end + by % 4] ^= by;
         break;
     case FORGED_COOKIE:
-        len = has_our_cookie(s) ? put_wrong_cookie(out, len, by) : 0;
+        len = our_cookie(s) != NULL ? put_server_cookie(out, len, wrong_cookie, by) : 0;
         break;
     default:
         len = by % (name_end + 1);
@@ -344,6 +348,8 @@ static void reply_once(struct sent *s)
         tag_arrives_ms = w->now_ms + delay_ms;
         len = built(s, out);
         tagging = false;
+        if ((how & 15) == 6 && out[11] == 0 && our_cookie(s) != NULL)
+            len = put_server_cookie(out, len, our_cookie(s), fuzz_u8(&server_in));
         break;
     case 7:
         len = corrupted(out, built(s, out));
@@ -548,8 +554,18 @@ static void set_rebind(uint8_t how)
     }
 }
 
+/* What there is to tell of servers ends at some time. */
+static void hear_news(void)
+{
+    struct server_news news;
+    unsigned n = 0;
+    while (servers_news(core_servers(w->core), w->now_ms, &news))
+        FUZZ_MUST(++n <= 8 * SERVERS_MAX);
+}
+
 static void reconfigure(void)
 {
+    static const struct addr_net all[1] = {{{0}, 0}}; /* of IPv6 */
     static const uint64_t stales_ms[] = {0, 3000, 86400000}, onces_ms[] = {0, 500, 2000};
     uint8_t how = fuzz_u8(&owner_in);
     if (how & 1)
@@ -570,6 +586,8 @@ static void reconfigure(void)
     w->conf.query.queries_max = (how & 0xe0) == 0xc0 ? 2 : 2000;
     w->conf.query.serve_stale = (how & 0xe0) != 0xa0;
     w->conf.query.keepalive_ds = how;
+    w->conf.query.allow = all;
+    w->conf.query.n_allow = how == 0xff;
     w->in_core = true;
     int result = core_reconfigure(w->core, &w->conf);
     w->in_core = false;
@@ -800,18 +818,23 @@ static void nothing_is_rebound(void)
     }
 }
 
-static void everything_is_over(void)
+static void replies_are_sound(void)
 {
-    world_run_for(w, 20000);
-    FUZZ_MUST(query_waiting(core_desk(w->core)) == 0);
-    for (size_t i = 0; i < w->n_sent; i++)
-        FUZZ_MUST(!w->sent[i]->open);
     for (size_t i = 0; i < w->n_asked; i++) {
         FUZZ_MUST(w->asked[i].n_ended == 1 && w->asked[i].n_replies <= 1);
         if (w->asked[i].answered)
             reply_is_sound(&w->asked[i], expected[i].msg, expected[i].len, expected[i].stream);
         free(expected[i].msg);
     }
+}
+
+static void everything_is_over(void)
+{
+    world_run_for(w, 20000);
+    FUZZ_MUST(query_waiting(core_desk(w->core)) == 0);
+    for (size_t i = 0; i < w->n_sent; i++)
+        FUZZ_MUST(!w->sent[i]->open);
+    replies_are_sound();
     counts_fit();
 }
 
@@ -873,12 +896,21 @@ static void mark(const uint8_t *data, size_t size)
     memcpy(private16 + 8, &h, 4);
 }
 
-/* The first two bytes: how many of the others are the clients' and the owner's; what is left is the
- * servers'. */
+/* dnsd is told to end: who waits gets its reply. */
+static void cut_off(void)
+{
+    flights_end(core_flights(w->core), w->now_ms);
+    FUZZ_MUST(query_waiting(core_desk(w->core)) == 0);
+    replies_are_sound();
+}
+
+/* The first two bytes: how many of the others are the clients' and the owner's, and whether dnsd is
+ * ended in the midst of it; what is left is the servers'. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fuzz_input in = {data, size};
-    size_t owner_len = fuzz_u16(&in);
+    uint16_t head = fuzz_u16(&in);
+    size_t owner_len = head & 0x7fff;
     owner_in.at = fuzz_take(&in, owner_len, &owner_in.left);
     server_in = in;
     mark(data, size);
@@ -895,11 +927,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     world_start(w, 2);
     for (unsigned i = 0; i < STEPS_MAX && owner_in.left > 0 && w->n_sent < SENT_MOST; i++) {
         step();
+        hear_news();
         few_are_open();
         nothing_is_rebound();
     }
     lack_for = 0;
-    everything_is_over();
+    if (head & 0x8000)
+        cut_off();
+    else
+        everything_is_over();
     world_free(w);
     free(rebind_names);
     rebind_names = NULL;
@@ -946,6 +982,15 @@ void fuzz_seeds(void)
     SEED("stale", "\x80\1\0\0\1\1\x8\xc\x80\2\0\0\1\2\x8\x8", "\0\0\2\0\2\0\2\0\2");
     /* Overrides with a target elsewhere, other servers, other settings. */
     SEED("owner", "\xb\3\x80\1\0\0\1\1\xc\2\1\x42\xd\1\0\x80\1\4\0\1\2\x8\x8", "\0\0\5");
+    /* No question but a cookie; a signed one. */
+    SEED("odd-questions",
+        "\xa\1\x23\0\1\1\0\0\0\0\0\0\0\0\1\0\0\x29\4\xd0\0\0\0\0\0\xc\0\xa\0\x8"
+        "abcdefgh"
+        "\xa\1\x1c\0\1\1\0\0\1\0\0\0\0\0\1\0\0\1\0\1\0\0\xfa\0\xff\0\0\0\0\0\0",
+        "");
+    /* A server with cookies that leaves them out one day, and has none over TCP. */
+    SEED("server-cookie", "\x80\1\0\0\1\1\x80\2\1\0\1\2\x8\x8\x8",
+        "\0\6\0\1\x8\5\1\7\0\3\0\1\x8\5\1\0\3\0\1\x8\5\1");
     /* Memory is out for one allocation, and for long. */
     SEED("memory", "\x8c\0\1\x80\1\0\0\1\1\x8c\1\xff\xa0\1\0\0\1\1\1\1\0\1\2\2\2\0\1\3\x8\x8",
         "\0\0\5");

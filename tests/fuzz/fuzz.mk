@@ -4,12 +4,13 @@
 # bytes of the longest input. FUZZ_FROM_NAME: what else is a seed, in place.
 
 FUZZ = core message name edns poison conf resolvconf predictfile trace querylog capture tree tcp \
-       exchange
+       exchange cache
 FUZZ_name    = $(WIRE)
 FUZZ_message = $(WIRE)
 FUZZ_edns    = $(WIRE) server addr cookie
 FUZZ_core    = $(PURE) tests/replay/world
 LINK_fuzz_core = $(foreach f,malloc calloc,-Wl,--wrap=$(f))
+FUZZ_cache   = cache
 FUZZ_poison  = $(POISON) $(WIRE)
 FUZZ_conf    = conf addr quantity rebind $(WIRE)
 FUZZ_resolvconf  = net/resolvconf addr
@@ -26,6 +27,7 @@ FUZZ_MAX_name    = 600
 FUZZ_MAX_message = 20000
 FUZZ_MAX_edns    = 600
 FUZZ_MAX_core    = 2000
+FUZZ_MAX_cache   = 2000
 FUZZ_MAX_poison  = 2000
 FUZZ_MAX_conf    = 2000
 FUZZ_MAX_resolvconf  = 2000
