@@ -203,10 +203,11 @@ static void run(int fd, int argc, const char *const *argv, const struct conf *c)
     struct opener o = {.argc = argc, .argv = argv, .config = strdup(c->config)};
     leave_signals();
     (void)prctl(PR_SET_NAME, "dnsd-reader");
-    if (dup2(fd, OWN_FD) < 0 || close_range(OWN_FD + 1, UINT_MAX, 0) != 0 || o.config == NULL) {
+    if (dup2(fd, OWN_FD) < 0 || o.config == NULL) {
         log_error("the process that reads files: %s", strerror(errno));
         return;
     }
+    (void)close_range(OWN_FD + 1, UINT_MAX, 0); /* nothing but a copy or two so early */
     name_all(&o, c);
     if (privilege_drop(c->user) != 0 || sandbox_enter(SANDBOX_READER, NULL) != 0)
         return;
@@ -238,6 +239,7 @@ struct reader *reader_start(int argc, const char *const *argv, const struct conf
     }
     pid_t pid = fork();
     if (pid == 0) {
+        close(pair[0]); /* else it would never hear that we are gone */
         run(pair[1], argc, argv, c);
         _exit(0);
     }

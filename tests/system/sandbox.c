@@ -291,11 +291,11 @@ END_TEST
 
 /* ---- kernels that lack something ------------------------------------------------------------- */
 
-/* For this process and those that it starts, the kernel has neither. */
+/* For this process and those that it starts, the kernel has neither, and is as old as that. */
 static void take_sandbox_from_kernel(void)
 {
     static const int calls[] = {SCMP_SYS(seccomp), SCMP_SYS(landlock_create_ruleset),
-        SCMP_SYS(landlock_add_rule), SCMP_SYS(landlock_restrict_self)};
+        SCMP_SYS(landlock_add_rule), SCMP_SYS(landlock_restrict_self), SCMP_SYS(close_range)};
     const struct scmp_arg_cmp get = {0, SCMP_CMP_EQ, PR_GET_SECCOMP, 0};
     const struct scmp_arg_cmp set = {0, SCMP_CMP_EQ, PR_SET_SECCOMP, 0};
     scmp_filter_ctx f = seccomp_init(SCMP_ACT_ALLOW);
