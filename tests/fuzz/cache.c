@@ -19,7 +19,7 @@ struct put {
     uint64_t stored_ms, fresh_until_ms, stale_until_ms;
 };
 
-static struct put puts[KEYS];
+static struct put kept[KEYS];
 static struct cache *cache;
 static uint64_t now_ms;
 static uint32_t version;
@@ -46,7 +46,7 @@ static void put_one(struct fuzz_input *in, unsigned number, bool hold)
     static const uint64_t lives_ms[] = {0, 1, 1000, 30000, 60000, 3600000, 86400000, 5000000000};
     uint8_t key[CACHE_KEY_MAX], how = fuzz_u8(in), size = fuzz_u8(in);
     size_t key_len = key_of(number, key);
-    struct put *p = &puts[number];
+    struct put *p = &kept[number];
     struct cache_item item = {.key = key, .key_len = key_len, .value = value};
     item.value_len = size < 200 ? size : (size - 200u) * 160;
     item.kind = hold ? CACHE_FAILURE : (enum cache_kind)(how & 3);
@@ -71,7 +71,7 @@ static void put_one(struct fuzz_input *in, unsigned number, bool hold)
 static void view_is_sound(unsigned number, enum cache_found found, const struct cache_view *v)
 {
     static uint8_t value[VALUE_MAX];
-    const struct put *p = &puts[number];
+    const struct put *p = &kept[number];
     if (found == CACHE_MISS)
         return;
     FUZZ_MUST(p->version > 0 && v->len == p->len && v->kind == p->kind);
@@ -93,7 +93,7 @@ static void get_one(unsigned number, bool peek)
         peek ? cache_peek(cache, key, len, now_ms, &v) : cache_get(cache, key, len, now_ms, &v);
     view_is_sound(number, found, &v);
     if (!peek && found != CACHE_MISS && v.kind == CACHE_ONCE)
-        puts[number].version = 0;
+        kept[number].version = 0;
 }
 
 static void forget_one(unsigned number)
@@ -101,7 +101,7 @@ static void forget_one(unsigned number)
     uint8_t key[CACHE_KEY_MAX];
     size_t len = key_of(number, key);
     cache_forget(cache, key, len);
-    puts[number].version = 0;
+    kept[number].version = 0;
 }
 
 static void step(struct fuzz_input *in)
@@ -134,7 +134,7 @@ static void step(struct fuzz_input *in)
     case 8:
         if (number == 7) {
             cache_flush(cache);
-            memset(puts, 0, sizeof puts);
+            memset(kept, 0, sizeof kept);
         }
         break;
     case 9:
@@ -151,7 +151,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const uint8_t seed[CACHE_SEED_LEN] = {5};
     struct fuzz_input in = {data, size};
     struct cache_counts counts;
-    memset(puts, 0, sizeof puts);
+    memset(kept, 0, sizeof kept);
     now_ms = 1000;
     version = 0;
     cache = cache_create(CACHE_BYTES_MIN, seed);
