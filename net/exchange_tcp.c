@@ -367,7 +367,7 @@ static int write_out(struct connection *c)
 {
     if (c->out_len > 0) {
         const ssize_t n = send(c->fd, c->out, c->out_len, MSG_NOSIGNAL);
-        if (n < 0 && errno != EAGAIN && errno != EINTR && errno != ENOBUFS)
+        if (n < 0 && errno != EAGAIN && errno != EINTR) /* ENOBUFS: it would stay writable */
             return -1;
         if (n > 0) {
             c->out_len -= (size_t)n;

@@ -59,6 +59,16 @@ int sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags)
     return (int)syscall(SYS_sendmmsg, fd, msgs, n, flags);
 }
 
+static int send_error; /* of TCP; 0: none */
+
+ssize_t send(int fd, const void *bytes, size_t len, int flags)
+{
+    if (send_error == 0)
+        return sendto(fd, bytes, len, flags, NULL, 0);
+    errno = send_error;
+    return -1;
+}
+
 /* A stranger's datagrams that reach a socket between its bind and its connect. */
 static struct {
     int n;
@@ -1368,6 +1378,22 @@ START_TEST(tcp_replies_out_of_order)
 }
 END_TEST
 
+/* The socket would stay writable, and the loop try again without end. */
+START_TEST(tcp_question_that_the_kernel_has_no_room_for)
+{
+    const struct server s = server_open(SOCK_STREAM);
+    send_error = ENOBUFS;
+    ask(0, &s.addr, UPSTREAM_TCP);
+    const int fd = tcp_accept(&s);
+    wait_for(0, 1);
+    send_error = 0;
+    ck_assert_int_eq(got[0].event[0], UPSTREAM_REFUSED);
+    ck_assert_uint_eq(counts().tcp_open, 0);
+    close(fd);
+    close(s.fd);
+}
+END_TEST
+
 START_TEST(tcp_reply_byte_by_byte)
 {
     static uint8_t bytes[WIRE_MESSAGE_MAX + 2];
@@ -2048,6 +2074,7 @@ static TCase *tcp_case(void)
     tcase_add_test(c, tcp_connection_is_kept);
     tcase_add_test(c, tcp_length_and_body_in_one_segment);
     tcase_add_test(c, tcp_replies_out_of_order);
+    tcase_add_test(c, tcp_question_that_the_kernel_has_no_room_for);
     tcase_add_test(c, tcp_reply_byte_by_byte);
     tcase_add_test(c, tcp_replies_in_one_segment);
     tcase_add_test(c, tcp_largest_reply);
