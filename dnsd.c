@@ -872,6 +872,14 @@ static int start_loop(struct dnsd *d)
     return d->turn != NULL ? 0 : -1;
 }
 
+/* Of a process that cannot be started or shut in. */
+static enum exit_code code_of(int error)
+{
+    if (error == ENOMEM || error == EAGAIN)
+        return EXIT_MEMORY;
+    return error == EINVAL ? EXIT_CONF : EXIT_NET;
+}
+
 /* The reader is made before anything else, while there is little memory for it to keep. */
 static int start_reader(struct dnsd *d)
 {
@@ -890,7 +898,7 @@ static enum exit_code enter_sandbox(struct dnsd *d)
     snprintf(d->files.replaced[1], sizeof d->files.replaced[1], "%s", d->conf->predict_dump);
     snprintf(d->files.appended, sizeof d->files.appended, "%s", d->conf->query_log);
     if (sandbox_enter(SANDBOX_SERVER, &d->files) < 0)
-        return EXIT_CONF;
+        return code_of(errno);
     d->sandboxed = true;
     return EXIT_OK;
 }
@@ -1034,7 +1042,7 @@ int main(int argc, char **argv)
         if (read_poison(&d, d.conf, &d.poison, &code) == 0)
             code = check_surroundings(&d);
     } else if (start_reader(&d) < 0) {
-        code = EXIT_CONF;
+        code = code_of(errno);
     } else if (read_poison(&d, d.conf, &d.poison, &code) == 0) {
         code = run(&d);
     }

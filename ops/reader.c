@@ -9,20 +9,39 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-#define NAMED_MAX  64 /* files; whoever changes them all at every reload loses the oldest */
-#define CONFIG_MAX ((size_t)1 << 20)
-#define OWN_FD     3
+#define NAMED_MAX      64 /* files; whoever changes them all at every reload loses the oldest */
+#define CONFIG_MAX     ((size_t)1 << 20)
+#define OWN_FD         3
+#define AGAIN_MS       10   /* until another try of what the kernel refused */
+#define ANSWER_MS      3000 /* for an answer: the loop stands still so long at most */
+#define START_PATIENCE 20   /* times as long, for its start */
+
+/* Questions and answers carry a number: an answer that came too late, or could not be read in its
+ * time, must not be taken for the one to the next question. */
+struct request {
+    uint32_t number;
+    char path[CONF_PATH_MAX]; /* as long as it is */
+};
+
+struct reply {
+    uint32_t number;
+    int error; /* 0: there is a descriptor */
+};
 
 struct reader {
     int fd;
+    uint32_t number; /* of the last question */
 };
 
 /* The process itself. */
@@ -114,11 +133,22 @@ union control {
     char room[CMSG_SPACE(sizeof(int))];
 };
 
-/* An error number, and with 0 a descriptor. */
-static int answer(int socket, int error, int fd)
+/* Whether the other end is gone. Else the kernel lacks something, and may have it in a moment. */
+static bool is_gone(int error)
+{
+    return error == EPIPE || error == ECONNRESET || error == ENOTCONN || error == EBADF;
+}
+
+static void wait_a_moment(void)
+{
+    (void)poll(NULL, 0, AGAIN_MS);
+}
+
+/* Once: 0, or -1 with errno. */
+static int try_to_answer(int socket, struct reply *reply, int fd)
 {
     union control control = {0};
-    struct iovec bytes = {.iov_base = &error, .iov_len = sizeof error};
+    struct iovec bytes = {.iov_base = reply, .iov_len = sizeof *reply};
     struct msghdr m = {.msg_iov = &bytes, .msg_iovlen = 1};
     if (fd >= 0) {
         m.msg_control = control.room;
@@ -129,31 +159,63 @@ static int answer(int socket, int error, int fd)
         head->cmsg_len = CMSG_LEN(sizeof fd);
         memcpy(CMSG_DATA(head), &fd, sizeof fd);
     }
-    return sendmsg(socket, &m, MSG_NOSIGNAL) == (ssize_t)sizeof error ? 0 : -1;
+    return sendmsg(socket, &m, MSG_NOSIGNAL) == (ssize_t)sizeof *reply ? 0 : -1;
 }
 
-static int take_answer(int socket)
+/* Until it is said, or nobody listens any more: then -1. */
+static int answer(int socket, uint32_t number, int error, int fd)
+{
+    struct reply reply = {.number = number, .error = error};
+    while (try_to_answer(socket, &reply, fd) != 0) {
+        if (is_gone(errno))
+            return -1;
+        wait_a_moment();
+    }
+    return 0;
+}
+
+/* One answer, whatever its number. 1 with *fd, which is -1 where there is none; 0 when none came;
+ * -1 when none will. */
+static int take_answer(int socket, struct reply *reply, int *fd)
 {
     union control control = {0};
-    int error = 0, fd = -1;
-    struct iovec bytes = {.iov_base = &error, .iov_len = sizeof error};
+    struct iovec bytes = {.iov_base = reply, .iov_len = sizeof *reply};
     struct msghdr m = {.msg_iov = &bytes, .msg_iovlen = 1};
-    ssize_t n;
     m.msg_control = control.room;
     m.msg_controllen = sizeof control.room;
-    do
-        n = recvmsg(socket, &m, MSG_CMSG_CLOEXEC);
-    while (n < 0 && errno == EINTR);
-    if (n != (ssize_t)sizeof error) {
-        errno = EPIPE;
+    ssize_t n = recvmsg(socket, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    if (n == 0 || (n < 0 && is_gone(errno)))
         return -1;
-    }
+    if (n != (ssize_t)sizeof *reply)
+        return 0;
     const struct cmsghdr *head = CMSG_FIRSTHDR(&m);
-    if (head != NULL && head->cmsg_type == SCM_RIGHTS && head->cmsg_len == CMSG_LEN(sizeof fd))
-        memcpy(&fd, CMSG_DATA(head), sizeof fd);
-    if (fd < 0) /* EMFILE: the kernel had nowhere to put it */
-        errno = error != 0 ? error : EMFILE;
-    return fd;
+    *fd = -1;
+    if (head != NULL && head->cmsg_type == SCM_RIGHTS && head->cmsg_len == CMSG_LEN(sizeof *fd))
+        memcpy(fd, CMSG_DATA(head), sizeof *fd);
+    return 1;
+}
+
+/* The answer with this number, within a time: what comes behind a loop that stands still. */
+static int await_answer(int socket, uint32_t number, int *error)
+{
+    struct pollfd p = {.fd = socket, .events = POLLIN};
+    struct reply reply;
+    int fd;
+    for (int tries = 0; tries < ANSWER_MS / AGAIN_MS; tries++) {
+        int came = poll(&p, 1, AGAIN_MS) != 0 ? take_answer(socket, &reply, &fd) : 0;
+        if (came < 0) {
+            *error = EPIPE;
+            return -1;
+        }
+        if (came > 0 && reply.number == number) {
+            *error = reply.error;
+            return fd;
+        }
+        if (came > 0 && fd >= 0)
+            close(fd);
+    }
+    *error = ETIMEDOUT;
+    return -1;
 }
 
 /* ---- the process ----------------------------------------------------------------------------- */
@@ -173,16 +235,18 @@ static int open_named(struct opener *o, const char *path)
 /* Until the other one is gone. */
 static void serve(struct opener *o)
 {
-    char path[CONF_PATH_MAX];
+    struct request r;
     for (;;) {
-        ssize_t n = recv(OWN_FD, path, sizeof path - 1, 0);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
+        ssize_t n = recv(OWN_FD, &r, sizeof r - 1, 0);
+        if (n == 0 || (n < 0 && is_gone(errno)))
             return;
-        path[n] = '\0';
-        int fd = open_named(o, path);
-        int failed = answer(OWN_FD, fd < 0 ? errno : 0, fd);
+        if (n < (ssize_t)sizeof r.number) {
+            wait_a_moment();
+            continue;
+        }
+        ((char *)&r)[n] = '\0';
+        int fd = open_named(o, r.path);
+        int failed = answer(OWN_FD, r.number, fd < 0 ? errno : 0, fd);
         if (fd >= 0)
             close(fd);
         if (failed != 0)
@@ -198,40 +262,54 @@ static void leave_signals(void)
         signal(for_server[i], SIG_IGN);
 }
 
-static void run(int fd, int argc, const char *const *argv, const struct conf *c)
+/* Returns the exit code: 0, or an errno of this start. */
+static int run(int fd, int argc, const char *const *argv, const struct conf *c)
 {
     struct opener o = {.argc = argc, .argv = argv, .config = strdup(c->config)};
     leave_signals();
     (void)prctl(PR_SET_NAME, "dnsd-reader");
     if (dup2(fd, OWN_FD) < 0 || o.config == NULL) {
-        log_error("the process that reads files: %s", strerror(errno));
-        return;
+        int error = errno;
+        log_error("the process that reads files: %s", strerror(error));
+        return error;
     }
     (void)close_range(OWN_FD + 1, UINT_MAX, 0); /* nothing but a copy or two so early */
     name_all(&o, c);
-    if (privilege_drop(c->user) != 0 || sandbox_enter(SANDBOX_READER, NULL) != 0)
-        return;
-    if (answer(OWN_FD, 0, -1) == 0)
+    if (privilege_drop(c->user) != 0)
+        return EINVAL;
+    if (sandbox_enter(SANDBOX_READER, NULL) != 0)
+        return errno;
+    if (answer(OWN_FD, 0, 0, -1) == 0)
         serve(&o);
+    return 0;
 }
 
 /* ---- for the server -------------------------------------------------------------------------- */
 
-/* Whether it said that it is in its sandbox. If not, it logged why. */
+/* Whether it said that it is in its sandbox. Nobody waits yet, and so it has more time. */
 static bool is_ready(int fd)
 {
-    int error = -1;
-    ssize_t n;
-    do
-        n = recv(fd, &error, sizeof error, 0);
-    while (n < 0 && errno == EINTR);
-    return n == (ssize_t)sizeof error && error == 0;
+    int error = ETIMEDOUT;
+    for (int i = 0; i < START_PATIENCE && error == ETIMEDOUT; i++)
+        (void)await_answer(fd, 0, &error);
+    return error == 0;
+}
+
+/* Why it has ended, as errno; it logged that, unless it was killed. */
+static int why_ended(pid_t pid)
+{
+    int status = 0;
+    (void)kill(pid, SIGKILL);
+    if (waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) != 0)
+        return WEXITSTATUS(status);
+    log_error("the process that reads files ended at its start");
+    return EPIPE;
 }
 
 struct reader *reader_start(int argc, const char *const *argv, const struct conf *c)
 {
     int pair[2];
-    struct reader *r = malloc(sizeof *r);
+    struct reader *r = calloc(1, sizeof *r);
     if (r == NULL || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
         log_error("the process that reads files: %s", strerror(errno));
         free(r);
@@ -240,31 +318,38 @@ struct reader *reader_start(int argc, const char *const *argv, const struct conf
     pid_t pid = fork();
     if (pid == 0) {
         close(pair[0]); /* else it would never hear that we are gone */
-        run(pair[1], argc, argv, c);
-        _exit(0);
+        _exit(run(pair[1], argc, argv, c));
     }
+    int error = errno;
     close(pair[1]);
     r->fd = pair[0];
-    if (pid < 0)
-        log_error("the process that reads files: %s", strerror(errno));
     if (pid > 0 && is_ready(r->fd))
         return r;
+    if (pid > 0)
+        error = why_ended(pid);
+    else
+        log_error("the process that reads files: %s", strerror(error));
     reader_stop(r);
+    errno = error;
     return NULL;
 }
 
-int reader_open(const struct reader *r, const char *path)
+int reader_open(struct reader *r, const char *path)
 {
+    struct request request = {.number = ++r->number};
     size_t len = strlen(path);
     if (len == 0 || len >= CONF_PATH_MAX) {
         errno = len == 0 ? ENOENT : ENAMETOOLONG;
         return -1;
     }
-    if (send(r->fd, path, len, MSG_NOSIGNAL) != (ssize_t)len) {
-        errno = EPIPE;
+    memcpy(request.path, path, len);
+    len += offsetof(struct request, path);
+    if (send(r->fd, &request, len, MSG_NOSIGNAL) != (ssize_t)len)
         return -1;
-    }
-    return take_answer(r->fd);
+    int error, fd = await_answer(r->fd, request.number, &error);
+    if (fd < 0)
+        errno = error != 0 ? error : EMFILE; /* the kernel had nowhere to put it */
+    return fd;
 }
 
 void reader_stop(struct reader *r)

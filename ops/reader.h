@@ -11,12 +11,14 @@
 struct reader;
 
 /* Starts it as the user of c, in a sandbox of its own; to be called while little memory is in use,
- * as it keeps a copy. It ends when the caller does. argv must stay. NULL after logging why. */
+ * as it keeps a copy. It ends when the caller does. argv must stay. NULL after logging why, with
+ * errno; EINVAL: root could not be given up. */
 struct reader *reader_start(int argc, const char *const *argv, const struct conf *c);
 
 /* A descriptor to read this file from, as savefile_read_open wants it, or -1 with errno: that of
- * open; EPERM: nobody named this file; EPIPE: the process is gone. */
-int reader_open(const struct reader *r, const char *path);
+ * open; EPERM: nobody named this file; EPIPE: the process is gone; ETIMEDOUT: it did not answer
+ * within three seconds, and what it says later counts no more. */
+int reader_open(struct reader *r, const char *path);
 
 /* Ends it. NULL is fine. */
 void reader_stop(struct reader *r);

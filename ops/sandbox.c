@@ -403,6 +403,7 @@ static int forbid_calls(enum sandbox_role role)
         return 0;
     if (!is_lack(-failed)) {
         log_error("sandbox: system calls cannot be filtered: %s", strerror(-failed));
+        errno = -failed;
         return -1;
     }
     warn(role, "system calls stay allowed, as there is no seccomp here", -failed);

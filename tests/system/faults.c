@@ -457,30 +457,33 @@ static bool path_tcp_miss(unsigned i, uint64_t wait_ms)
     return ask_tcp(text("tcpmiss%u.example.com", i), wait_ms);
 }
 
-static bool path_reload(unsigned i, uint64_t wait_ms)
-{
-    int code;
-    (void)i;
-    ck_assert_int_eq(kill(dut->pid, SIGHUP), 0);
-    return dnsd_watch(dut, wait_ms, &code) == DNSD_READY;
-}
-
-/* Statistics and a dump; until both are told. */
-static bool path_statistics(unsigned i, uint64_t wait_ms)
+/* Sends a signal; whether the log then says so. */
+static bool order(int number, const char *said, uint64_t wait_ms)
 {
     uint64_t end_ms = now_ms() + wait_ms;
     size_t mark = texts_mark();
     bool done = false;
-    (void)i;
     size_t before = strlen(read_file(dut->log));
-    ck_assert_int_eq(kill(dut->pid, SIGUSR1), 0);
+    ck_assert_int_eq(kill(dut->pid, number), 0);
     while (!done && now_ms() < end_ms) {
         const char *log = read_file(dut->log);
-        done = strlen(log) > before && strstr(log + before, " was dumped to ") != NULL;
+        done = strlen(log) > before && strstr(log + before, said) != NULL;
         texts_forget(mark);
         pause_ms(1);
     }
     return done;
+}
+
+static bool path_reload(unsigned i, uint64_t wait_ms)
+{
+    (void)i;
+    return order(SIGHUP, " reloaded\n", wait_ms);
+}
+
+static bool path_statistics(unsigned i, uint64_t wait_ms)
+{
+    (void)i;
+    return order(SIGUSR1, " was dumped to ", wait_ms);
 }
 
 static const struct {
