@@ -394,9 +394,9 @@ static const struct row table[] = {
                    "(RFC 1918, RFC 4193), link-local, shared (RFC 6598) and unspecified "
                    "addresses, also where they are written as IPv6 (mapped, NAT64), in A and "
                    "AAAA records and in the hints of HTTPS and SVCB. Clients get an answer "
-                   "without records and the error Blocked (RFC 8914). Overrides may have any "
-                   "address. A reload that changes this option or -rebind-allow empties the "
-                   "cache.",
+                   "without records and the error Blocked (RFC 8914). 0.0.0.0, by which some "
+                   "servers block names, is refused too. Overrides may have any address. A reload "
+                   "that changes this option or -rebind-allow empties the cache.",
          .words = switch_words},
         .kind = SWITCH,
         .offset = FIELD(rebind_protect)},
