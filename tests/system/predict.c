@@ -322,7 +322,7 @@ static void must_tell_every_figure(struct dnsd *d)
         text("knows: 1 dependencies of 1 triggers, 0 windows open, %lu bytes", bytes));
 }
 
-/* Seen in 3 windows of 4: 2 * .75 / .67 is above 2. */
+/* Seen in 3 windows of 4: 2 * .75 / .68 is above 2. */
 static void must_be_the_table(const char *table)
 {
     static const char start[] = "trigger\tdependency\tscore\twindows\tseen\tlag_ms\tclients\n"

@@ -639,6 +639,24 @@ START_TEST(a_grid_tries_no_setting_twice_and_none_that_nothing_reaches)
 }
 END_TEST
 
+START_TEST(a_grid_has_the_default_setting)
+{
+    struct stage s;
+    struct grid g;
+    size_t n = 0;
+    start(&s);
+    put_pages(&s);
+    predict_conf_default(&s.conf.prediction);
+    ck_assert_pstr_eq(grid_run(s.t, &s.conf, NULL, NULL, &g), NULL);
+    for (size_t i = 0; i < g.n; i++)
+        n += g.points[i].window_ms == s.conf.prediction.window_ms &&
+             g.points[i].confidence_percent == s.conf.prediction.confidence_percent;
+    ck_assert_uint_eq(n, 1);
+    grid_free(&g);
+    end(&s);
+}
+END_TEST
+
 /* ---- pictures -------------------------------------------------------------------------------- */
 
 static void ck_assert_svg(const char *svg, size_t len)
@@ -742,6 +760,7 @@ static TCase *grid_case(void)
     tcase_add_test(tc, the_frontier_is_what_nothing_else_beats);
     tcase_add_test(tc, a_grid_finds_for_each_point_what_a_run_of_its_own_does);
     tcase_add_test(tc, a_grid_tries_no_setting_twice_and_none_that_nothing_reaches);
+    tcase_add_test(tc, a_grid_has_the_default_setting);
     tcase_add_test(tc, a_picture_of_hardly_anything);
     tcase_add_test(tc, a_picture_leaves_out_what_is_far_off_and_says_so);
     tcase_add_test(tc, a_period_is_written_as_options_take_it);
