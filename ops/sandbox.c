@@ -428,9 +428,10 @@ struct ruleset {
 #define FS_ALL_OF_ABI_1     ((LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1)
 #define FS_REPLACE                                                                                 \
     (LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_DIR |                                 \
-        LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG)
-#define FS_READ   LANDLOCK_ACCESS_FS_READ_FILE
-#define FS_APPEND LANDLOCK_ACCESS_FS_WRITE_FILE
+        LANDLOCK_ACCESS_FS_REMOVE_FILE | FS_MAKE_FILE)
+#define FS_READ      LANDLOCK_ACCESS_FS_READ_FILE
+#define FS_APPEND    LANDLOCK_ACCESS_FS_WRITE_FILE
+#define FS_MAKE_FILE LANDLOCK_ACCESS_FS_MAKE_REG
 
 static int landlock_abi(void)
 {
@@ -460,7 +461,8 @@ static int create_ruleset(int abi)
     return (int)syscall(SYS_landlock_create_ruleset, &r, len, 0);
 }
 
-/* A place that is not there needs no rule: what it is wanted for fails as it would without. */
+/* A place that is not there needs no rule: what it is wanted for fails as it would without. Nor
+ * does what has no place in any directory (EBADFD), such as a pipe that /dev/stdout leads to. */
 static int allow_below(int ruleset, const char *path, uint64_t access)
 {
     struct landlock_path_beneath_attr rule = {.allowed_access = access};
@@ -471,7 +473,7 @@ static int allow_below(int ruleset, const char *path, uint64_t access)
     int saved = errno;
     close(rule.parent_fd);
     errno = saved;
-    return failed != 0 ? -1 : 0;
+    return failed != 0 && saved != EBADFD ? -1 : 0;
 }
 
 static size_t directory_len(const char *path)
@@ -501,7 +503,11 @@ static int allow_log(int ruleset, const char *path)
         return 0;
     if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
         return allow_below(ruleset, path, FS_APPEND);
-    return allow_directory_of(ruleset, path, FS_APPEND | LANDLOCK_ACCESS_FS_MAKE_REG);
+    char *target = realpath(path, NULL); /* somewhere else, if it is a link */
+    int failed =
+        allow_directory_of(ruleset, target != NULL ? target : "", FS_APPEND | FS_MAKE_FILE);
+    free(target);
+    return failed != 0 ? failed : allow_directory_of(ruleset, path, FS_APPEND | FS_MAKE_FILE);
 }
 
 static int allow_files(int ruleset, const struct sandbox_files *files)

@@ -97,8 +97,10 @@ struct end {
 static void live(enum sandbox_role role, void (*deed)(void), int log)
 {
     dup2(log, STDERR_FILENO);
+    dup2(log, STDOUT_FILENO);
     log_open(false);
     if (privilege_drop(getuid() == 0 ? "nobody" : "") != 0 ||
+        prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) != 0 || /* as for one who never was root */
         sandbox_enter(role, role == SANDBOX_SERVER ? &files : NULL) != 0)
         _exit(1);
     deed();
@@ -498,6 +500,22 @@ static void fork_and_wait(void)
     must(pid > 0 && waitpid(pid, &status, 0) == pid && WEXITSTATUS(status) == 3, "fork");
 }
 
+START_TEST(a_log_that_is_a_pipe_without_a_name_is_no_trouble)
+{
+    strcpy(files.appended, "/dev/stdout");
+    goes_well(SANDBOX_SERVER, fork_and_wait);
+}
+END_TEST
+
+START_TEST(a_log_that_is_a_link_is_opened_and_made_where_it_leads)
+{
+    char target[256];
+    snprintf(target, sizeof target, "%s/there", other);
+    ck_assert_int_eq(symlink(target, files.appended), 0);
+    goes_well(SANDBOX_SERVER, append);
+}
+END_TEST
+
 START_TEST(a_process_for_dumps_can_be_made)
 {
     goes_well(SANDBOX_SERVER, fork_and_wait);
@@ -701,6 +719,8 @@ static void add_works(Suite *suite)
     tcase_add_test(c, own_files_are_replaced);
     tcase_add_test(c, the_log_is_made_anew_after_its_rotation);
     tcase_add_test(c, a_log_that_is_a_pipe_is_opened_again);
+    tcase_add_test(c, a_log_that_is_a_pipe_without_a_name_is_no_trouble);
+    tcase_add_test(c, a_log_that_is_a_link_is_opened_and_made_where_it_leads);
     tcase_add_test(c, a_process_for_dumps_can_be_made);
     tcase_add_test(c, memory_of_any_size_comes_and_goes);
     tcase_add_test(c, abort_is_still_an_abort);
