@@ -19,7 +19,7 @@
 #define CLIENTS_MAX 6
 #define SENT_MAX    (256 * 1024)
 #define STEPS_MAX   200
-#define ROUNDS_MAX  500 /* who is not read any more never is */
+#define ROUNDS_MAX  60 /* who is not read any more never is */
 #define FIRST_MS    2000
 #define IDLE_MS     10000
 
@@ -40,8 +40,9 @@ static struct peer peers[CLIENTS_MAX];
 static int waiting[CLIENTS_MAX]; /* the listener's ends, to be accepted */
 static uint8_t waiting_from[CLIENTS_MAX];
 static unsigned n_waiting;
-static int bell; /* the listening descriptor */
-static bool time_passed;
+static int bell;         /* the listening descriptor */
+static bool time_passed; /* or accepting paused: who waits may be told to go */
+static int accept_error; /* of the next accept; 0: none */
 static struct tcp *tcp;
 
 /* ---- in place of the kernel's ---------------------------------------------------------------- */
@@ -61,6 +62,11 @@ int accept4(int fd, __SOCKADDR_ARG from, socklen_t *len, int flags)
     struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(4711)};
     uint64_t count;
     (void)flags;
+    if (accept_error != 0) {
+        errno = accept_error;
+        accept_error = 0;
+        return -1;
+    }
     if (n_waiting == 0) {
         (void)!read(fd, &count, sizeof count);
         errno = EAGAIN;
@@ -212,7 +218,7 @@ static void send_question(struct peer *p, struct fuzz_input *in)
     static uint8_t frame[2 + WIRE_MESSAGE_MAX];
     uint8_t how = fuzz_u8(in), size = fuzz_u8(in);
     size_t len = 13 + (size < 200 ? size : (size - 200u) * 1000);
-    unsigned n = how >> 6 == 3 ? 20 : 1u + (how >> 6);
+    unsigned n = how >> 6 != 3 ? 1u + (how >> 6) : size == 0 ? 400 : 20;
     size_t cut = how & 32 ? fuzz_u8(in) : 0;
     wire_frame_write(frame, len);
     for (; n > 0; n--) {
@@ -232,6 +238,13 @@ static void let_time_pass(uint8_t how)
     static const uint64_t steps_ms[] = {1, 500, 1999, 2000, 2001, 9999, 10000, 60000};
     time_passed = true;
     fake_pass(steps_ms[how >> 5]);
+}
+
+static void fail_to_accept(uint8_t how)
+{
+    static const int errors[] = {EMFILE, ENFILE, ECONNABORTED, EINTR, ENOMEM, EPERM, ENOBUFS};
+    accept_error = errors[how % (sizeof errors / sizeof *errors)];
+    time_passed = true;
 }
 
 static void step(struct fuzz_input *in)
@@ -276,6 +289,11 @@ static void step(struct fuzz_input *in)
     case 12:
         fakedesk.refuses = fuzz_u8(in) == 1;
         break;
+    case 14:
+        if (what & 128)
+            fail_to_accept(fuzz_u8(in));
+        fake_turns(1 + (what >> 6));
+        break;
     case 13:
         while (receive(p, 4096))
             continue;
@@ -292,8 +310,8 @@ static bool is_unread(const struct peer *p)
     return p->fd >= 0 && ioctl(p->fd, SIOCOUTQ, &unread) == 0 && unread > 0;
 }
 
-/* Answers what waits and reads what comes, until nothing does. */
-static void run_dry(void)
+/* Answers what waits and reads what comes, until nothing does. False: there is more of it. */
+static bool run_dry(void)
 {
     bool any = true;
     for (unsigned n = 0; any && n < ROUNDS_MAX; n++) {
@@ -304,6 +322,7 @@ static void run_dry(void)
         for (unsigned i = 0; i < CLIENTS_MAX; i++)
             any |= receive(&peers[i], 65536) || is_unread(&peers[i]);
     }
+    return !any;
 }
 
 /* Those who sent whole questions and nothing else, and were not kept waiting for, have all replies.
@@ -349,6 +368,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         peers[i].fd = -1;
     n_answered = 0;
     time_passed = false;
+    accept_error = 0;
     fake_start();
     fakedesk.big = 100;
     tcp = tcp_create(loop, turn, &conf, &fakedesk);
@@ -356,13 +376,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (unsigned i = 0; i < STEPS_MAX && in.left > 0 && fakedesk.n_later < FAKE_LATER_MAX - 100;
          i++)
         step(&in);
-    run_dry();
-    all_are_answered();
+    if (run_dry())
+        all_are_answered();
     if (how & 4)
         tcp_stop(tcp);
-    fake_pass(60000);
-    fake_pass(60000);
-    run_dry();
+    accept_error = 0;
+    for (unsigned i = 0; i < 3; i++) { /* accepting goes on, replies come, connections end */
+        fake_pass(60000);
+        run_dry();
+    }
     FUZZ_MUST(tcp_connections(tcp) == 0);
     struct tcp_counts counts;
     tcp_count(tcp, &counts);
@@ -390,6 +412,13 @@ void fuzz_seeds(void)
     /* Half closed, and replies still come; reset. */
     static const char half[] =
         "\4\0\0\x0e\1\2\1\0\1\x09\x0e\6\x09\x0e\x0d\x10\0\x0e\x11\0\1\0\1\x1a";
+    /* More messages than one connection may have while there are few. */
+    static const char spent[] =
+        "\3\0\0\x10\0\x0e\1\xc0\0\x0e\x0d\1\xc0\0\x0e\x0d\1\xc0\0\x0e\x0d\1\0\0";
+    /* No descriptor is left, and again after a second. */
+    static const char none[] = "\0\x8e\0\0\0\x0e\7\x60\x10\0\x0e\x11\0\x20\0\7\x0e\x1d";
+    fuzz_seed("spent", spent, sizeof spent - 1);
+    fuzz_seed("none", none, sizeof none - 1);
     fuzz_seed("echo", echo, sizeof echo - 1);
     fuzz_seed("later", later, sizeof later - 1);
     fuzz_seed("garbage", garbage, sizeof garbage - 1);
