@@ -564,6 +564,13 @@ enum dnsd_state dnsd_watch(struct dnsd *d, uint64_t wait_ms, int *code)
     return DNSD_SILENT;
 }
 
+void dnsd_drain(const struct dnsd *d)
+{
+    char notice[256];
+    while (next_notice(d, 0, notice))
+        ;
+}
+
 uint64_t dnsd_cpu_ms(const struct dnsd *d)
 {
     clockid_t clock;

@@ -104,6 +104,8 @@ __attribute__((format(printf, 1, 2))) struct dnsd *dnsd_launch(const char *forma
 enum dnsd_state { DNSD_SILENT, DNSD_READY, DNSD_ENDED };
 /* What comes first within this time; *code is how it has ended. */
 enum dnsd_state dnsd_watch(struct dnsd *d, uint64_t wait_ms, int *code);
+/* Throws away what the service manager was told: dnsd would wait for a queue that is full. */
+void dnsd_drain(const struct dnsd *d);
 /* Processor time it has used. */
 uint64_t dnsd_cpu_ms(const struct dnsd *d);
 /* SIGHUP, and waits until it has been done. */
