@@ -56,7 +56,8 @@ static void set_client(struct msghdr *h, uint64_t client)
     struct in_pktinfo info = {0};
     struct cmsghdr *m = CMSG_FIRSTHDR(h);
     info.ipi_spec_dst.s_addr = htonl(FIRST_HOST + (uint32_t)client);
-    memcpy(CMSG_DATA(m), &info, sizeof info);
+    if (m != NULL) /* there is room for one */
+        memcpy(CMSG_DATA(m), &info, sizeof info);
 }
 
 static size_t write_question(uint8_t *msg, uint64_t number, uint64_t name)

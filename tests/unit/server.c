@@ -16,7 +16,7 @@ static struct server_conf conf_of(unsigned n)
 
 static void set(unsigned first, unsigned n)
 {
-    struct server_conf list[40];
+    struct server_conf list[40] = {0};
     for (unsigned i = 0; i < n; i++)
         list[i] = conf_of(first + i);
     servers_set(s, list, n, now);

@@ -3,6 +3,7 @@
 #include "wire_build.h"
 
 #include <dirent.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -2294,11 +2295,12 @@ static void try_tree(const char *path, int depth)
     struct dirent *entry;
 
     while (dir && (entry = readdir(dir)) && depth < 6) {
-        char name[1024];
+        char name[PATH_MAX];
         static uint8_t bytes[WIRE_MESSAGE_MAX];
         if (entry->d_name[0] == '.')
             continue;
-        snprintf(name, sizeof name, "%s/%s", path, entry->d_name);
+        if (snprintf(name, sizeof name, "%s/%s", path, entry->d_name) >= (int)sizeof name)
+            continue;
         FILE *file = fopen(name, "rb");
         size_t len = file ? fread(bytes, 1, sizeof bytes, file) : 0;
         if (file)
