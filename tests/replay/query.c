@@ -3,6 +3,7 @@
 #include "tests/replay/world.h"
 
 #include <check.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -1276,6 +1277,41 @@ START_TEST(chains_of_those_who_wait_are_bounded_in_all)
 }
 END_TEST
 
+/* What malloc has given out; always the same where another one is in its place (sanitizers). */
+static size_t memory_in_use(void)
+{
+    struct mallinfo2 m = mallinfo2();
+    return m.uordblks + m.hblkhd;
+}
+
+/* The longest names, each asked by one client. */
+START_TEST(what_waits_takes_no_more_memory_than_was_told)
+{
+    struct query_conf no_queries = w->conf.query;
+    struct flight_conf no_flights = w->conf.flight;
+    no_queries.queries_max = no_flights.flights_max = 0;
+    size_t told = query_bytes_max(&w->conf.query) - query_bytes_max(&no_queries) +
+                  flights_bytes_max(&w->conf.flight) - flights_bytes_max(&no_flights);
+    char label[61] = "", name[256];
+    memset(label, 'a', sizeof label - 1);
+    w->server = silent_server;
+    size_t before = memory_in_use();
+    for (unsigned i = 0; i < 2000; i++) {
+        snprintf(name, sizeof name, "%s.%s.%s.%.50s%04u.example", label, label, label, label, i);
+        struct how h = plain(name, WIRE_TYPE_A);
+        h.client = i / 100;
+        ask(&h);
+    }
+    ck_assert_uint_eq(query_waiting(core_desk(w->core)), 2000);
+    size_t taken = memory_in_use() - before;
+    if (taken == 0)
+        return;
+    size_t of_the_world = w->n_sent * sizeof(struct sent);
+    ck_assert_uint_ge(taken, of_the_world + told / 2);
+    ck_assert_uint_le(taken, of_the_world + w->n_sent * 32 + told);
+}
+END_TEST
+
 START_TEST(more_than_flights_max_are_not_under_way)
 {
     teardown();
@@ -1860,6 +1896,7 @@ static void add_replies(TCase *t)
     tcase_add_test(t, after_its_end_a_question_is_no_repeat);
     tcase_add_test(t, more_than_queries_max_do_not_wait);
     tcase_add_test(t, chains_of_those_who_wait_are_bounded_in_all);
+    tcase_add_test(t, what_waits_takes_no_more_memory_than_was_told);
     tcase_add_test(t, more_than_flights_max_are_not_under_way);
     tcase_add_test(t, negative_answers_age);
     tcase_add_test(t, cname_with_nxdomain_is_passed_on_whole);

@@ -10,6 +10,7 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -1899,6 +1900,32 @@ START_TEST(tcp_too_many_cancelled)
 END_TEST
 
 /* Each server has two at most, and they have more when theirs fall silent. */
+/* What malloc has given out; always the same where another one is in its place (sanitizers). */
+static size_t memory_in_use(void)
+{
+    struct mallinfo2 m = mallinfo2();
+    return m.uordblks + m.hblkhd;
+}
+
+START_TEST(what_is_under_way_takes_no_more_memory_than_was_told)
+{
+    const struct server s = server_open(SOCK_DGRAM);
+    const size_t told = exchange_bytes_max(200, 0) - exchange_bytes_max(0, 0);
+    const size_t before = memory_in_use();
+    for (unsigned i = 0; i < 200; i++) {
+        ask(i, &s.addr, UPSTREAM_UDP);
+        turns(1); /* each has a socket of its own */
+    }
+    ck_assert_uint_eq(counts().udp_open, 200);
+    const size_t taken = memory_in_use() - before;
+    for (unsigned i = 0; i < 200; i++)
+        cancel(i);
+    close(s.fd);
+    ck_assert(taken == 0 || taken >= told / 2);
+    ck_assert_uint_le(taken, told);
+}
+END_TEST
+
 START_TEST(tcp_connections_are_bounded_in_all)
 {
     const struct server s = server_open_at("0.0.0.0", SOCK_STREAM);
@@ -2098,6 +2125,7 @@ static TCase *tcp_case(void)
     tcase_add_test(c, tcp_silent_connection_gets_no_more_asks);
     tcase_add_test(c, tcp_connection_that_is_heard_of_is_kept);
     tcase_add_test(c, tcp_too_many_cancelled);
+    tcase_add_test(c, what_is_under_way_takes_no_more_memory_than_was_told);
     tcase_add_test(c, tcp_connections_are_bounded_in_all);
     tcase_add_test(c, tcp_more_than_fits_one_connection);
     tcase_add_test(c, tcp_all_of_many_are_answered);
