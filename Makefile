@@ -159,7 +159,7 @@ $(BUILD)/system/$(1): $(BUILD)/tests/system/$(1).o $(BUILD)/tests/system/harness
 system/$(1): $(BUILD)/system/$(1) $(BUILD)/dnsd
 	BUILD=$(BUILD) $(BUILD)/system/$(1)
 endef
-$(foreach t,$(SYSTEM),$(eval $(call SYSTEM_RULE,$(t))))
+$(foreach t,$(SYSTEM) soak,$(eval $(call SYSTEM_RULE,$(t))))
 
 # What makes calls of the C library fail: for dnsd, so it is built without sanitizers. Alone it is a
 # file that nobody asked for, but to its own test.
@@ -176,7 +176,7 @@ PROGRAMS = $(SYSTEM:%=$(BUILD)/system/%) $(REPLAY:%=$(BUILD)/replay/%) $(UNIT:%=
 # All processors, unless the caller said otherwise.
 JOBS = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc)) --no-print-directory
 
-build-tests: $(BUILD)/dnsd $(BUILD)/optlist $(TOOLS:%=$(BUILD)/%) $(PROGRAMS)
+build-tests: $(BUILD)/dnsd $(BUILD)/optlist $(TOOLS:%=$(BUILD)/%) $(PROGRAMS) $(BUILD)/system/soak
 
 # BUILD tells system tests and scripts where to look. Sanitizers and valgrind are slower than
 # Check's own limit for a test (4 s) allows for.
@@ -209,6 +209,12 @@ check-valgrind:
 VALGRIND = valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite
 
 include tests/fuzz/fuzz.mk
+
+# Everything at once for a while: SOAK=24h make soak
+soak:
+	@packaging/deps.sh check
+	@$(MAKE) $(JOBS) $(BUILD)/dnsd $(BUILD)/system/soak
+	@BUILD='$(abspath $(BUILD))' $(BUILD)/system/soak
 
 # Two compilers without a warning, and what reads code, manual and scripts for a living.
 C_FILES = $(wildcard *.c net/*.c ops/*.c tools/*.c bench/*.c tests/*/*.c)
@@ -331,6 +337,7 @@ help:
 	@echo 'make check-san       the same with address and undefined behaviour sanitizers'
 	@echo 'make check-valgrind  the same under valgrind'
 	@echo 'make check-faults    make each system call and allocation fail in turn'
+	@echo 'make soak            all at once for ten minutes: floods, lies, reloads; SOAK=24h is longer'
 	@echo 'make unit/NAME       one test program; also replay/NAME, system/NAME'
 	@echo 'make fuzz            fuzz each target for FUZZ_SECONDS (now $(FUZZ_SECONDS))'
 	@echo 'make check-cost      instructions a question, against the recorded figures'
