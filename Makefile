@@ -209,6 +209,7 @@ check-valgrind:
 VALGRIND = valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite
 
 include tests/fuzz/fuzz.mk
+include tests/coverage/coverage.mk
 
 # Everything at once for a while: SOAK=24h make soak
 soak:
@@ -338,6 +339,7 @@ help:
 	@echo 'make check-valgrind  the same under valgrind'
 	@echo 'make check-faults    make each system call and allocation fail in turn'
 	@echo 'make soak            all at once for ten minutes: floods, lies, reloads; SOAK=24h is longer'
+	@echo 'make coverage        lines and branches that the tests reach, and whether that is enough'
 	@echo 'make unit/NAME       one test program; also replay/NAME, system/NAME'
 	@echo 'make fuzz            fuzz each target for FUZZ_SECONDS (now $(FUZZ_SECONDS))'
 	@echo 'make check-cost      instructions a question, against the recorded figures'

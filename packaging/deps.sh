@@ -1,7 +1,7 @@
 #!/bin/sh
 # packaging/deps.sh: the Debian packages that the parts of this tree need, in one place.
 #
-#   packaging/deps.sh run|check|valgrind|fuzz|lint|deb|cost|bench|predict...
+#   packaging/deps.sh run|check|valgrind|coverage|fuzz|lint|deb|cost|bench|predict...
 #
 # Installs what is missing, and says so before it does it. Not a Debian: says what is needed.
 set -eu
@@ -14,6 +14,7 @@ packages_for() {
     # Check; a server to forward to; other people's clients; tests/manual reads the manual.
     check) echo check nsd knot-dnsutils ldnsutils dnsperf binutils mandoc ;;
     valgrind) echo valgrind ;;
+    coverage) echo gcovr ;;
     # libFuzzer; llvm names the lines of a crash.
     fuzz) echo clang libclang-rt-dev llvm check ;;
     lint) echo clang clang-format cppcheck mandoc shellcheck ;;
@@ -57,7 +58,7 @@ keep_from_starting() {
 }
 
 if [ $# -eq 0 ]; then
-    echo "usage: packaging/deps.sh run|check|valgrind|fuzz|lint|deb|cost|bench|predict..." >&2
+    echo "usage: packaging/deps.sh run|check|valgrind|coverage|fuzz|lint|deb|cost|bench|predict..." >&2
     exit 2
 fi
 
