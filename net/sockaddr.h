@@ -24,11 +24,11 @@ int sockaddr_bind(int fd, const struct addr *a, struct addr *bound);
 /* Whether the address (its port does not count) is one of this machine. */
 bool sockaddr_is_here(const struct addr *a);
 
-/* What to look for when listening failed with this errno: "; another program has it", or "". */
 /* The address of this machine that a datagram to `to` would leave from; all zeros where there is no
  * way. 0, or -1 with errno. */
 int sockaddr_source(const struct addr *to, struct addr *source);
 
+/* What to look for when listening failed with this errno: "; another program has it", or "". */
 const char *sockaddr_advice(int error);
 
 #endif

@@ -63,14 +63,16 @@ FUZZ_LIBS = -lsodium -lzscanner -lev -lpcap -lm
 
 build-fuzz: $(FUZZ:%=$(BUILD)/fuzz/%)
 
-# Programs are in $(BUILD)/fuzz/bin, what was found in $(BUILD)/fuzz/NAME.
+# Programs are in $(BUILD)/fuzz/bin, what was found in $(BUILD)/fuzz/NAME. Built with clang's counters
+# (SAN=-fprofile-instr-generate), a program leaves them there too.
 FUZZ_BUILD = BUILD=$(BUILD)/fuzz/bin CC=clang SAN='-fsanitize=fuzzer-no-link $(SANITIZERS)'
 fuzz-programs:
 	@packaging/deps.sh fuzz
 	@$(MAKE) $(JOBS) $(FUZZ_BUILD) build-fuzz
 
 fuzz: fuzz-programs
-	@FUZZ_SECONDS='$(FUZZ_SECONDS)' tests/fuzz/run $(BUILD)/fuzz \
+	@FUZZ_SECONDS='$(FUZZ_SECONDS)' LLVM_PROFILE_FILE='$(abspath $(BUILD))/fuzz/%p.profraw' \
+	    tests/fuzz/run $(BUILD)/fuzz \
 	    $(foreach f,$(FUZZ),'$(f) $(FUZZ_MAX_$(f)) $(wildcard $(FUZZ_FROM_$(f)))')
 
 .PHONY: build-fuzz fuzz-programs fuzz

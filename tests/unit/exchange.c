@@ -1899,7 +1899,6 @@ START_TEST(tcp_too_many_cancelled)
 }
 END_TEST
 
-/* Each server has two at most, and they have more when theirs fall silent. */
 /* What malloc has given out; always the same where another one is in its place (sanitizers). */
 static size_t memory_in_use(void)
 {
@@ -1926,6 +1925,7 @@ START_TEST(what_is_under_way_takes_no_more_memory_than_was_told)
 }
 END_TEST
 
+/* Each server has two at most, and they have more when theirs fall silent. */
 START_TEST(tcp_connections_are_bounded_in_all)
 {
     const struct server s = server_open_at("0.0.0.0", SOCK_STREAM);
