@@ -52,6 +52,7 @@ void log_open(bool verbose)
     open_closed_descriptors();
     state.verbose = verbose;
     state.journal = stderr_is_journal();
+    tzset(); /* reads /etc/localtime, which the first gmtime_r would do inside of the sandbox */
 }
 
 static size_t put_time(char *out, size_t cap)

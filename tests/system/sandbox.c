@@ -180,6 +180,24 @@ START_TEST(all_that_dnsd_does_works_inside)
 }
 END_TEST
 
+/* Lines for the journal have no time of their own: that of the query log is the first. The C
+ * library reads /etc/localtime once, for UTC too. */
+START_TEST(with_the_journal_the_query_log_is_no_end)
+{
+    struct stat st;
+    const char *poison = write_file("poison.conf", "a.lan A 192.0.2.1\n");
+    const char *stderr_file = write_file("dnsd-1.log", "%s", ""); /* as the harness names it */
+    ck_assert_int_eq(stat(stderr_file, &st), 0);
+    setenv("JOURNAL_STREAM", text("%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino), 1);
+    unsetenv("TZ");
+    struct dnsd *d = dnsd_start("-poison %s -query-log %s", poison, path_of("queries"));
+    ck_assert_str_eq(address_of(d, "a.lan"), "192.0.2.1");
+    ck_assert_int_eq(dnsd_stop(d), 0);
+    must_have(read_file(path_of("queries")), " a.lan ");
+    must_have(read_file(d->log), "<6>dnsd ");
+}
+END_TEST
+
 /* The first reload of most installations: the line was there as a comment. */
 START_TEST(a_reload_may_name_other_files_to_read)
 {
@@ -336,6 +354,7 @@ int main(void)
     tcase_add_test(c, sandbox_off_is_one_process_without_a_filter);
     tcase_add_test(c, the_reader_ends_with_dnsd);
     tcase_add_test(c, all_that_dnsd_does_works_inside);
+    tcase_add_test(c, with_the_journal_the_query_log_is_no_end);
     tcase_add_test(c, a_reload_may_name_other_files_to_read);
     tcase_add_test(c, another_resolv_conf_at_a_reload_is_read_and_watched);
     tcase_add_test(c, another_directory_to_write_in_takes_a_restart_and_says_so);
