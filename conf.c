@@ -392,11 +392,15 @@ static const struct row table[] = {
                    "private network, so that no name of the Internet can turn a browser against "
                    "what is behind the firewall (DNS rebinding). These are loopback, private "
                    "(RFC 1918, RFC 4193), link-local, shared (RFC 6598) and unspecified "
-                   "addresses, also where they are written as IPv6 (mapped, NAT64), in A and "
-                   "AAAA records and in the hints of HTTPS and SVCB. Clients get an answer "
-                   "without records and the error Blocked (RFC 8914). 0.0.0.0, by which some "
-                   "servers block names, is refused too. Overrides may have any address. A reload "
-                   "that changes this option or -rebind-allow empties the cache.",
+                   "addresses, those for protocols, tests and the future (192.0.0.0/25, "
+                   "198.18.0.0/15, 240.0.0.0/4), also where they are written as IPv6 (mapped, "
+                   "translated, NAT64, 6to4), and all of 64:ff9b:1::/48, which a network may "
+                   "have for its own NAT64: do not use this option with a DNS64 that does. "
+                   "They are looked for in A and AAAA records and in the hints of HTTPS and "
+                   "SVCB. Clients get an answer without records and the error Blocked (RFC "
+                   "8914). 0.0.0.0, by which some servers block names, is refused too. "
+                   "Overrides may have any address. A reload that changes this option or "
+                   "-rebind-allow empties the cache.",
          .words = switch_words},
         .kind = SWITCH,
         .offset = FIELD(rebind_protect)},

@@ -19,14 +19,16 @@ struct range {
 };
 
 static const struct range ranges4[] = {
-    {{0, 0, 0, 0}, 8},          /* RFC 1122 3.2.1.3: Linux takes 0.0.0.0 for itself */
-    {{10, 0, 0, 0}, 8},         /* RFC 1918 */
-    {{100, 64, 0, 0}, 10},      /* RFC 6598 */
-    {{127, 0, 0, 0}, 8},        /* RFC 1122 3.2.1.3 */
-    {{169, 254, 0, 0}, 16},     /* RFC 3927 */
-    {{172, 16, 0, 0}, 12},      /* RFC 1918 */
-    {{192, 168, 0, 0}, 16},     /* RFC 1918 */
-    {{255, 255, 255, 255}, 32}, /* RFC 919 */
+    {{0, 0, 0, 0}, 8},      /* RFC 1122 3.2.1.3: Linux takes 0.0.0.0 for itself */
+    {{10, 0, 0, 0}, 8},     /* RFC 1918 */
+    {{100, 64, 0, 0}, 10},  /* RFC 6598 */
+    {{127, 0, 0, 0}, 8},    /* RFC 1122 3.2.1.3 */
+    {{169, 254, 0, 0}, 16}, /* RFC 3927 */
+    {{172, 16, 0, 0}, 12},  /* RFC 1918 */
+    {{192, 0, 0, 0}, 25},   /* RFC 6890 2.2.2; above it is what ipv4only.arpa has (RFC 7050) */
+    {{192, 168, 0, 0}, 16}, /* RFC 1918 */
+    {{198, 18, 0, 0}, 15},  /* RFC 2544 */
+    {{240, 0, 0, 0}, 4},    /* RFC 1112 4, RFC 919 */
 };
 
 static uint32_t u32_of(const uint8_t *b)
@@ -50,25 +52,35 @@ static bool is_private4(const uint8_t ip[4])
     return false;
 }
 
-/* Whether the last 32 bits are an address of IPv4. */
-static bool holds_ipv4(const uint8_t ip[16])
-{
-    static const uint8_t compatible[12] = {0}; /* RFC 4291 2.5.5.1; :: and ::1 are among them */
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};      /* RFC 4291 2.5.5.2 */
-    static const uint8_t nat64[12] = {0, 0x64, 0xff, 0x9b};            /* RFC 6052 2.1 */
-    static const uint8_t local_nat64[6] = {0, 0x64, 0xff, 0x9b, 0, 1}; /* RFC 8215 */
-    return memcmp(ip, compatible, sizeof compatible) == 0 ||
-           memcmp(ip, mapped, sizeof mapped) == 0 || memcmp(ip, nat64, sizeof nat64) == 0 ||
-           memcmp(ip, local_nat64, sizeof local_nat64) == 0;
-}
+/* IPv6 that has an address of IPv4 in it. */
+struct clothes {
+    uint8_t prefix[12];
+    uint8_t len;
+    uint8_t at; /* where that address stands */
+};
+
+static const struct clothes clothes[] = {
+    {{0}, 12, 12},                        /* RFC 4291 2.5.5.1; :: and ::1 are among them */
+    {{[10] = 0xff, [11] = 0xff}, 12, 12}, /* mapped, RFC 4291 2.5.5.2 */
+    {{[8] = 0xff, [9] = 0xff}, 12, 12},   /* translated, RFC 2765 2.1 */
+    {{0, 0x64, 0xff, 0x9b}, 12, 12},      /* NAT64, RFC 6052 2.1 */
+    {{0x20, 0x02}, 2, 2},                 /* 6to4, RFC 3056 2 */
+};
 
 static bool is_private6(const uint8_t ip[16])
 {
+    /* RFC 8215: where the address of IPv4 stands in these is known to their network alone. */
+    static const uint8_t local_nat64[6] = {0, 0x64, 0xff, 0x9b, 0, 1};
     if ((ip[0] & 0xfe) == 0xfc) /* RFC 4193 */
         return true;
     if (ip[0] == 0xfe && ip[1] >= 0x80) /* fe80::/10, and site-local fec0::/10 (RFC 3879) */
         return true;
-    return holds_ipv4(ip) && is_private4(ip + 12);
+    if (memcmp(ip, local_nat64, sizeof local_nat64) == 0)
+        return true;
+    for (size_t i = 0; i < sizeof clothes / sizeof clothes[0]; i++)
+        if (memcmp(ip, clothes[i].prefix, clothes[i].len) == 0 && is_private4(ip + clothes[i].at))
+            return true;
+    return false;
 }
 
 bool rebind_is_private(const uint8_t *ip, size_t len)

@@ -28,10 +28,10 @@ struct rebind_conf {
 int rebind_name_parse(const char *text, struct rebind_name *out);
 
 /* Whether an address (4 or 16 bytes; of any other length none is) is for use in one network or on
- * one machine: "this" network (0/8), loopback, RFC 1918, RFC 6598, link-local, the broadcast
- * address; ::, ::1, fc00::/7, fe80::/10, fec0::/10; and those of IPv4 in the clothes of IPv6:
- * ::a.b.c.d, ::ffff:a.b.c.d, 64:ff9b::a.b.c.d (RFC 6052) and 64:ff9b:1::/48 (RFC 8215) where its
- * last 32 bits are the address. */
+ * one machine: "this" network (0/8), loopback, RFC 1918, RFC 6598, link-local, 192.0.0.0/25,
+ * 198.18.0.0/15, 240.0.0.0/4 with the broadcast address; ::, ::1, fc00::/7, fe80::/10, fec0::/10,
+ * 64:ff9b:1::/48 (RFC 8215); and those of IPv4 in the clothes of IPv6: ::a.b.c.d, ::ffff:a.b.c.d,
+ * ::ffff:0:a.b.c.d, 64:ff9b::a.b.c.d (RFC 6052), and 6to4 (RFC 3056). */
 bool rebind_is_private(const uint8_t *ip, size_t len);
 
 /* Whether a packed answer to a question for name gives such an address: in a record of type A or

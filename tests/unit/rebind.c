@@ -21,12 +21,13 @@ START_TEST(each_range_of_ipv4_ends_where_its_rfc_says)
 {
     static const char *const ours[] = {"0.0.0.0", "0.255.255.255", "10.0.0.0", "10.255.255.255",
         "100.64.0.0", "100.127.255.255", "127.0.0.0", "127.255.255.255", "169.254.0.0",
-        "169.254.255.255", "172.16.0.0", "172.31.255.255", "192.168.0.0", "192.168.255.255",
+        "169.254.255.255", "172.16.0.0", "172.31.255.255", "192.0.0.0", "192.0.0.127",
+        "192.168.0.0", "192.168.255.255", "198.18.0.0", "198.19.255.255", "240.0.0.0",
         "255.255.255.255"};
     static const char *const theirs[] = {"1.0.0.0", "9.255.255.255", "11.0.0.0", "100.63.255.255",
         "100.128.0.0", "126.255.255.255", "128.0.0.0", "169.253.255.255", "169.255.0.0",
-        "172.15.255.255", "172.32.0.0", "192.167.255.255", "192.169.0.0", "192.0.2.1",
-        "255.255.255.254"};
+        "172.15.255.255", "172.32.0.0", "191.255.255.255", "192.0.0.170", "192.0.1.0", "192.0.2.1",
+        "192.167.255.255", "192.169.0.0", "198.17.255.255", "198.20.0.0", "239.255.255.255"};
     for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
         ck_assert_msg(is_private(ours[i]), "%s", ours[i]);
     for (size_t i = 0; i < sizeof theirs / sizeof theirs[0]; i++)
@@ -38,9 +39,10 @@ START_TEST(each_range_of_ipv6_ends_where_its_rfc_says)
 {
     static const char *const ours[] = {"::", "::1",
         "fc00::", "fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "fe80::1", "febf::1", "fec0::1",
-        "feff::1"};
+        "feff::1", "64:ff9b:1::", "64:ff9b:1:ffff:ffff:ffff:ffff:ffff"};
     static const char *const theirs[] = {"::1:0:0", "2001:db8::1", "2620:fe::fe",
-        "fbff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "fe00::1", "fe7f:ffff::1", "ff02::1"};
+        "fbff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "fe00::1", "fe7f:ffff::1", "ff02::1",
+        "64:ff9b:0:ffff::", "64:ff9b:2::"};
     for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
         ck_assert_msg(is_private(ours[i]), "%s", ours[i]);
     for (size_t i = 0; i < sizeof theirs / sizeof theirs[0]; i++)
@@ -51,9 +53,11 @@ END_TEST
 START_TEST(ipv4_in_the_clothes_of_ipv6_is_seen)
 {
     static const char *const ours[] = {"::192.168.1.1", "::ffff:192.168.1.1", "::ffff:127.0.0.1",
-        "64:ff9b::10.0.0.1", "64:ff9b:1::10.0.0.1", "64:ff9b:1:abcd::169.254.169.254"};
-    static const char *const theirs[] = {"::ffff:192.0.2.1", "::192.0.2.1", "64:ff9b::192.0.2.1",
-        "64:ff9b:1::192.0.2.1", "64:ff9b:2::10.0.0.1", "::fffe:192.168.1.1", "64:ff9b::1:a00:1"};
+        "::ffff:0:192.168.1.1", "64:ff9b::10.0.0.1", "64:ff9b:1::192.0.2.1", "2002:c0a8:101::1",
+        "2002:7f00:1::"};
+    static const char *const theirs[] = {"::ffff:192.0.2.1", "::192.0.2.1", "::ffff:0:192.0.2.1",
+        "64:ff9b::192.0.2.1", "64:ff9b::192.0.0.170", "64:ff9b:2::10.0.0.1", "::fffe:192.168.1.1",
+        "64:ff9b::1:a00:1", "2002:c000:201::192.168.1.1", "2003:c0a8:101::1"};
     for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
         ck_assert_msg(is_private(ours[i]), "%s", ours[i]);
     for (size_t i = 0; i < sizeof theirs / sizeof theirs[0]; i++)
