@@ -41,6 +41,7 @@ struct tally {
 };
 static struct tally stubs, pages, streams;
 static atomic_ulong flooded, idled;
+static atomic_uint stubs_begun;
 
 /* ---- names and what they lead to ------------------------------------------------------------- */
 
@@ -223,6 +224,7 @@ static void *be_stub(void *arg)
 {
     unsigned number = *(unsigned *)arg, state = 77 + number, id = 0;
     int fd = client_socket(number, SOCK_DGRAM);
+    stubs_begun += fd >= 0;
     while (!enough && fd >= 0) {
         char name[64];
         if (chance(&state, 10) > 0)
@@ -367,20 +369,30 @@ static void *be_flood(void *arg)
 /* ---- looking on ------------------------------------------------------------------------------ */
 
 struct sample {
-    unsigned long kib;
+    unsigned long kib; /* of dnsd and the process that reads its files */
     unsigned descriptors;
 };
 static struct sample samples[SAMPLES_MAX];
 static unsigned n_samples;
 
+/* 0 where there is no such process. */
+static unsigned long kib_of(int pid)
+{
+    const char *at = strstr(read_file(text("/proc/%d/status", pid)), "VmRSS:");
+    return at != NULL ? strtoul(at + strlen("VmRSS:"), NULL, 10) : 0;
+}
+
 static struct sample look(void)
 {
-    struct sample s = {0};
     size_t mark = texts_mark();
-    const char *status = read_file(text("/proc/%d/status", (int)dut->pid));
-    const char *at = strstr(status, "VmRSS:");
-    ck_assert_msg(at != NULL, "dnsd is gone");
-    s.kib = strtoul(at + strlen("VmRSS:"), NULL, 10);
+    struct sample s = {.kib = kib_of(dut->pid)};
+    ck_assert_msg(s.kib > 0, "dnsd is gone");
+    /* Empty where the kernel does not tell. */
+    char *child = read_file(text("/proc/%d/task/%d/children", (int)dut->pid, (int)dut->pid));
+    while (*child != '\0') {
+        s.kib += kib_of((int)strtoul(child, &child, 10));
+        child += strspn(child, " \n");
+    }
     DIR *d = opendir(text("/proc/%d/fd", (int)dut->pid));
     ck_assert_ptr_nonnull(d);
     while (readdir(d) != NULL)
@@ -475,6 +487,7 @@ START_TEST(nothing_is_lost_and_nothing_grows)
     for (unsigned i = 0; i < STUBS + OTHERS; i++)
         ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
 
+    ck_assert_uint_gt(n_samples, 0);
     struct sample last = samples[n_samples - 1], before = samples[n_samples * 2 / 3];
     printf("\n| who      |      asked | repeated |   lost |  wrong |\n|---|---|---|---|---|\n");
     show("stubs", &stubs);
@@ -484,6 +497,10 @@ START_TEST(nothing_is_lost_and_nothing_grows)
     printf("memory: %lu KiB, %lu at two thirds; %+.1f KiB a minute after the first third\n",
         last.kib, before.kib, slope(length_ms));
     printf("descriptors: %u, %u at two thirds\n", last.descriptors, before.descriptors);
+    /* A client that got no socket ends in silence. */
+    ck_assert(stubs.asked > 0 && pages.asked > 0 && streams.asked > 0);
+    ck_assert(flooded > 0 && idled > 0);
+    ck_assert_uint_eq(stubs_begun, STUBS);
     ck_assert_uint_eq(stubs.lost + pages.lost + streams.lost, 0);
     ck_assert_uint_eq(stubs.wrong + pages.wrong + streams.wrong, 0);
     if (length_ms >= 600000 && !harness_slow())
