@@ -49,6 +49,7 @@ enum exit_code { EXIT_OK = 0, EXIT_CONF = 1, EXIT_NET = 2, EXIT_FILE = 3, EXIT_M
 #define TCP_CLIENT_SHARE 10   /* one client gets a tenth of the connections */
 #define STOP_MS          2000 /* to finish what is under way at the end */
 #define QUERY_LOG_MS     250
+#define SERVERS_AGAIN_MS 5000 /* until resolv.conf is tried again that could not be read */
 
 /* A process that writes; a reload may change the path meanwhile. */
 struct writing {
@@ -77,6 +78,8 @@ struct dnsd {
     struct tcp *tcp;
     struct tcp_conf tcp_conf;
     struct resolvconf_watch *watch;
+    uint64_t servers_due_ms; /* when resolv.conf is read again; UINT64_MAX: once it changes */
+    int servers_error;       /* why not, as it was told; 0: it was read */
     struct signals *signals;
     struct writing dump, save;
     struct reader *reader; /* NULL: without a sandbox */
@@ -287,11 +290,26 @@ static void use_servers(struct dnsd *d, const struct addr *list, size_t n, bool 
     servers_set(core_servers(d->core), conf, n_conf, turn_now_ms(d->turn));
 }
 
-/* The servers of the configuration, else those of resolv.conf as it is now. */
+/* The file may be as good as ever and we be at fault, or who opens it: the servers stay. */
+static void keep_servers(struct dnsd *d, int error)
+{
+    d->servers_due_ms = turn_now_ms(d->turn) + SERVERS_AGAIN_MS;
+    if (error == d->servers_error)
+        return;
+    d->servers_error = error;
+    log_warning("%s: %s; the servers stay as they are, and it is tried again every %d seconds",
+        d->conf->resolv_file, strerror(error), SERVERS_AGAIN_MS / 1000);
+    if (servers_count(core_servers(d->core)) == 0)
+        use_servers(d, NULL, 0, false); /* says so */
+}
+
+/* The servers of the configuration, else those of resolv.conf as it is now. Without that file there
+ * are none. */
 static void find_servers(struct dnsd *d)
 {
     const struct conf *c = d->conf;
     struct resolvconf_servers r = {.n = 0};
+    d->servers_due_ms = UINT64_MAX;
     if (!c->forward)
         return;
     if (c->n_servers > 0) {
@@ -299,10 +317,27 @@ static void find_servers(struct dnsd *d)
         return;
     }
     int fd = open_to_read(d, c->resolv_file);
-    if (fd < 0 || resolvconf_read_open(fd, &r, on_resolvconf_mistake, NULL) < 0)
+    bool failed = fd < 0 || resolvconf_read_open(fd, &r, on_resolvconf_mistake, NULL) < 0;
+    if (failed && errno != ENOENT) {
+        keep_servers(d, errno);
+        return;
+    }
+    d->servers_error = 0;
+    if (failed)
         log_warning("%s: %s", c->resolv_file, strerror(errno));
     log_debug("%s read: %zu servers%s", c->resolv_file, r.n, r.trust_ad ? ", trust-ad" : "");
     use_servers(d, r.addr, r.n, r.trust_ad || c->trust_ad);
+}
+
+static uint64_t find_servers_due(void *ctx)
+{
+    return ((const struct dnsd *)ctx)->servers_due_ms;
+}
+
+static void find_servers_again(void *ctx, uint64_t now_ms)
+{
+    (void)now_ms;
+    find_servers(ctx);
 }
 
 static void on_resolvconf_changed(void *ctx)
@@ -433,10 +468,11 @@ static bool has_ended(struct writing *w, int *status)
     return true;
 }
 
-static void await_writers(struct dnsd *d)
+static void await_children(struct dnsd *d)
 {
     int status;
     const char *path, *why;
+    reader_look(d->reader);
     if (has_ended(&d->dump, &status)) {
         path = d->dump.path;
         why = what_went_wrong(status);
@@ -580,6 +616,8 @@ static int start_core(struct dnsd *d)
     turn_add_due(d->turn, querylog_due, querylog_tick, d);
     turn_add_due(d->turn, servers_due, servers_tick, core_servers(d->core));
     turn_add_due(d->turn, save_due, save_tick, d);
+    turn_add_due(d->turn, find_servers_due, find_servers_again, d);
+    d->servers_due_ms = UINT64_MAX;
     d->save_due_ms = turn_now_ms(d->turn) + d->conf->predict_save_ms;
     query_set_poison(core_desk(d->core), d->poison);
     load_predictions(d);
@@ -818,7 +856,7 @@ static void on_signal(void *ctx, int number)
         log_stats(d);
         break;
     case SIGCHLD:
-        await_writers(d);
+        await_children(d);
         break;
     default:
         stop(d);
@@ -837,6 +875,7 @@ static int watch_signals(struct dnsd *d)
     }
     turn_add_due(d->turn, stop_due, stop_late, d);
     turn_add_end(d->turn, stop_when_done, d);
+    await_children(d); /* whose signal came before somebody listened */
     return 0;
 }
 

@@ -42,6 +42,7 @@ struct reply {
 struct reader {
     int fd;
     uint32_t number; /* of the last question */
+    pid_t pid;       /* 0: it has ended */
 };
 
 /* The process itself. */
@@ -323,6 +324,7 @@ struct reader *reader_start(int argc, const char *const *argv, const struct conf
     int error = errno;
     close(pair[1]);
     r->fd = pair[0];
+    r->pid = pid;
     if (pid > 0 && is_ready(r->fd))
         return r;
     if (pid > 0)
@@ -350,6 +352,18 @@ int reader_open(struct reader *r, const char *path)
     if (fd < 0)
         errno = error != 0 ? error : EMFILE; /* the kernel had nowhere to put it */
     return fd;
+}
+
+void reader_look(struct reader *r)
+{
+    int status = 0;
+    if (r == NULL || r->pid == 0 || waitpid(r->pid, &status, WNOHANG) == 0)
+        return;
+    r->pid = 0;
+    log_error("the process that reads files has ended (%s %d): what is in force stays, and no file "
+              "can be read any more; restart dnsd",
+        WIFSIGNALED(status) ? "signal" : "code",
+        WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 }
 
 void reader_stop(struct reader *r)

@@ -20,6 +20,10 @@ struct reader *reader_start(int argc, const char *const *argv, const struct conf
  * within three seconds, and what it says later counts no more. */
 int reader_open(struct reader *r, const char *path);
 
+/* To be called after SIGCHLD: if it has ended, though nobody asked it to, it is reaped, and that is
+ * logged once. What it opened before stays. NULL is fine. */
+void reader_look(struct reader *r);
+
 /* Ends it. NULL is fine. */
 void reader_stop(struct reader *r);
 

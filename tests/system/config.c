@@ -334,6 +334,24 @@ START_TEST(a_change_of_resolv_conf_counts_without_a_signal)
 }
 END_TEST
 
+START_TEST(a_resolv_conf_that_cannot_be_read_keeps_the_servers)
+{
+    struct responder *one = responder_start(answer_one, NULL);
+    struct responder *two = responder_start(answer_two, NULL);
+    replace_resolv_conf(one);
+    struct dnsd *d = dnsd_start("-forward -resolv-file %s", path_of("resolv.conf"));
+    const char *large = write_file("resolv.large", "%65600s", "#");
+    ck_assert_int_eq(rename(large, path_of("resolv.conf")), 0);
+    dnsd_await(d, "File too large");
+    ck_assert_str_eq(address_of(d, "a.example.com"), "192.0.2.1");
+    replace_resolv_conf(two);
+    dnsd_await(d, text("forwarding to %s", responder_at(two)));
+    ck_assert_str_eq(address_of(d, "b.example.com"), "192.0.2.2");
+    responder_stop(one);
+    responder_stop(two);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("system/config");
@@ -354,5 +372,6 @@ int main(void)
     tcase_add_test(c, a_file_that_is_gone_at_a_reload_keeps_the_old_set);
     tcase_add_test(c, prediction_can_be_turned_on_and_off_by_a_reload);
     tcase_add_test(c, a_change_of_resolv_conf_counts_without_a_signal);
+    tcase_add_test(c, a_resolv_conf_that_cannot_be_read_keeps_the_servers);
     return harness_run(s);
 }

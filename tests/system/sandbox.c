@@ -263,6 +263,33 @@ START_TEST(without_its_reader_dnsd_goes_on_and_a_reload_changes_nothing)
 }
 END_TEST
 
+/* An update of a package, memory that is out, somebody with kill: it must not end the Internet. */
+START_TEST(without_its_reader_dnsd_says_so_once_and_keeps_its_servers)
+{
+    if (!has_sandbox())
+        return;
+    server = responder_start(answer, NULL);
+    const char *resolv = write_file("resolv", "nameserver %s\n", responder_at(server));
+    struct dnsd *d = dnsd_start("-forward -resolv-file %s", resolv);
+    pid_t reader = reader_of(d);
+    ck_assert_int_eq(kill(reader, SIGKILL), 0);
+    dnsd_await(d, "error: the process that reads files has ended (signal 9)");
+    ck_assert_int_eq(kill(reader, 0), -1); /* no zombie */
+    dnsd_reload(d);
+    dnsd_await(d, "the servers stay as they are");
+    ck_assert_str_eq(address_of(d, "one.example.com"), "192.0.2.1");
+    write_file("beside", "nameserver 192.0.2.9\n");
+    ck_assert_int_eq(rename(path_of("beside"), resolv), 0);
+    dnsd_await(d, "has changed");
+    ck_assert_str_eq(address_of(d, "two.example.com"), "192.0.2.1");
+    const char *log = read_file(d->log);
+    ck_assert_uint_eq(count_of(log, "the process that reads files"), 1);
+    ck_assert_uint_eq(count_of(log, "the servers stay as they are"), 1);
+    must_lack(log, "there is no server to forward to");
+    responder_stop(server);
+}
+END_TEST
+
 /* ---- what is the end ------------------------------------------------------------------------- */
 
 /* As the calls are named; a sanitizer's build may do the first three (ops/sandbox.c). */
@@ -359,6 +386,7 @@ int main(void)
     tcase_add_test(c, another_resolv_conf_at_a_reload_is_read_and_watched);
     tcase_add_test(c, another_directory_to_write_in_takes_a_restart_and_says_so);
     tcase_add_test(c, without_its_reader_dnsd_goes_on_and_a_reload_changes_nothing);
+    tcase_add_test(c, without_its_reader_dnsd_says_so_once_and_keeps_its_servers);
     tcase_add_loop_test(c, who_gets_into_dnsd_and_tries_more_is_killed_and_logged, 0, N_BETRAYALS);
     tcase_add_test(c, without_the_sandbox_nobody_is_killed);
     tcase_add_test(c, a_kernel_without_either_is_told_of_once_and_dnsd_serves);

@@ -242,6 +242,25 @@ START_TEST(when_it_is_gone_that_is_said_each_time)
 }
 END_TEST
 
+START_TEST(one_that_has_ended_is_reaped)
+{
+    siginfo_t info;
+    setpgid(0, 0);
+    start(write_file("conf", "verbose\n"));
+    reader_look(reader);
+    reads(path_of("conf"), "verbose\n"); /* it is still there */
+    signal(SIGVTALRM, SIG_IGN);
+    ck_assert_int_eq(kill(0, SIGVTALRM), 0);
+    ck_assert_int_eq(waitid(P_ALL, 0, &info, WEXITED | WNOWAIT), 0);
+    reader_look(reader);
+    errno = 0;
+    ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
+    ck_assert_int_eq(errno, ECHILD);
+    reader_look(reader); /* nothing is there to be told of again */
+    reader_look(NULL);
+}
+END_TEST
+
 START_TEST(a_user_that_is_not_there_is_told_and_nothing_starts)
 {
     start(write_file("conf", "user no-such-user-here\n"));
@@ -308,6 +327,7 @@ static void add_tests(Suite *suite)
     tcase_add_test(c, it_ends_when_it_is_not_needed_any_more);
     tcase_add_test(c, signals_for_the_server_leave_it_alone);
     tcase_add_test(c, when_it_is_gone_that_is_said_each_time);
+    tcase_add_test(c, one_that_has_ended_is_reaped);
     tcase_add_test(c, a_user_that_is_not_there_is_told_and_nothing_starts);
     tcase_add_test(c, without_a_descriptor_left_the_next_open_works_again);
 }
