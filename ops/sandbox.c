@@ -168,6 +168,9 @@ static const int server_calls[] = {
     SCMP_SYS(readlink),
     SCMP_SYS(readlinkat),
     SCMP_SYS(getcwd),
+    SCMP_SYS(access), /* realpath, where a path has ".." */
+    SCMP_SYS(faccessat),
+    SCMP_SYS(faccessat2),
     SCMP_SYS(inotify_init1),
     SCMP_SYS(inotify_add_watch),
     SCMP_SYS(inotify_rm_watch),
@@ -261,6 +264,15 @@ struct some {
         CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
 #define SOCK_TYPE 0xf
 
+/* Of the protocol that is the family's own for the type: UDP or TCP, and no SCTP or MPTCP. */
+#define SOCKET(family, type)                                                                       \
+    {                                                                                              \
+        SCMP_SYS(socket), 3,                                                                       \
+        {                                                                                          \
+            ARG(0, UINT32_MAX, family), ARG(1, SOCK_TYPE, type), ARG(2, UINT32_MAX, 0)             \
+        }                                                                                          \
+    }
+
 static const struct some any_some[] = {
     {SCMP_SYS(mmap), 1, {ARG(2, PROT_EXEC, 0)}},
     {SCMP_SYS(mmap2), 1, {ARG(2, PROT_EXEC, 0)}},
@@ -275,12 +287,11 @@ static const struct some server_some[] = {
     {SCMP_SYS(open), 1, {ARG(1, O_CREAT | O_EXCL, O_CREAT | O_EXCL)}},
     {SCMP_SYS(open), 1, {ARG(1, O_CREAT | O_ACCMODE, O_CREAT | O_WRONLY)}},
     {SCMP_SYS(open), 1, {ARG(1, O_DIRECTORY | O_ACCMODE, O_DIRECTORY)}},
-    {SCMP_SYS(socket), 2, {ARG(0, UINT32_MAX, AF_INET), ARG(1, SOCK_TYPE, SOCK_DGRAM)}},
-    {SCMP_SYS(socket), 2, {ARG(0, UINT32_MAX, AF_INET), ARG(1, SOCK_TYPE, SOCK_STREAM)}},
-    {SCMP_SYS(socket), 2, {ARG(0, UINT32_MAX, AF_INET6), ARG(1, SOCK_TYPE, SOCK_DGRAM)}},
-    {SCMP_SYS(socket), 2, {ARG(0, UINT32_MAX, AF_INET6), ARG(1, SOCK_TYPE, SOCK_STREAM)}},
-    /* readiness; the numbers of interfaces */
-    {SCMP_SYS(socket), 2, {ARG(0, UINT32_MAX, AF_UNIX), ARG(1, SOCK_TYPE, SOCK_DGRAM)}},
+    SOCKET(AF_INET, SOCK_DGRAM),
+    SOCKET(AF_INET, SOCK_STREAM),
+    SOCKET(AF_INET6, SOCK_DGRAM),
+    SOCKET(AF_INET6, SOCK_STREAM),
+    SOCKET(AF_UNIX, SOCK_DGRAM), /* readiness; the numbers of interfaces */
     {SCMP_SYS(ioctl), 1, {ARG(1, UINT32_MAX, SIOCGIFINDEX)}},
     /* nothing that sends signals, or locks */
     {SCMP_SYS(fcntl64), 1, {ARG(1, UINT32_MAX, F_GETFD)}},

@@ -233,6 +233,23 @@ START_TEST(another_resolv_conf_at_a_reload_is_read_and_watched)
 }
 END_TEST
 
+/* Where a path leads is looked up anew with each change, from inside. */
+START_TEST(a_resolv_conf_whose_path_goes_up_again_is_watched)
+{
+    server = responder_start(answer, NULL);
+    struct responder *other = responder_start(answer, NULL);
+    ck_assert_int_eq(mkdir(path_of("below"), 0777), 0);
+    const char *resolv = write_file("upper-resolv", "nameserver %s\n", responder_at(server));
+    struct dnsd *d = dnsd_start("-forward -resolv-file %s", path_of("below/../upper-resolv"));
+    ck_assert_str_eq(address_of(d, "udp.example.com"), "192.0.2.1");
+    write_file("beside", "nameserver %s\n", responder_at(other));
+    ck_assert_int_eq(rename(path_of("beside"), resolv), 0);
+    dnsd_await(d, text("forwarding to %s", responder_at(other)));
+    responder_stop(server);
+    responder_stop(other);
+}
+END_TEST
+
 START_TEST(another_directory_to_write_in_takes_a_restart_and_says_so)
 {
     if (!has_sandbox())
@@ -384,6 +401,7 @@ int main(void)
     tcase_add_test(c, with_the_journal_the_query_log_is_no_end);
     tcase_add_test(c, a_reload_may_name_other_files_to_read);
     tcase_add_test(c, another_resolv_conf_at_a_reload_is_read_and_watched);
+    tcase_add_test(c, a_resolv_conf_whose_path_goes_up_again_is_watched);
     tcase_add_test(c, another_directory_to_write_in_takes_a_restart_and_says_so);
     tcase_add_test(c, without_its_reader_dnsd_goes_on_and_a_reload_changes_nothing);
     tcase_add_test(c, without_its_reader_dnsd_says_so_once_and_keeps_its_servers);

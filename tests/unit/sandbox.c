@@ -238,6 +238,36 @@ START_TEST(a_socket_of_another_family_or_type_dies)
 }
 END_TEST
 
+/* What the kernel has besides TCP and UDP is old, or has its own mistakes. */
+static void make_sctp(void)
+{
+    (void)socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_SCTP);
+}
+
+static void make_mptcp(void)
+{
+    (void)socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_MPTCP);
+}
+
+static void make_udplite(void)
+{
+    (void)socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDPLITE);
+}
+
+static void make_ping(void)
+{
+    (void)socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_ICMP);
+}
+
+START_TEST(a_socket_of_another_protocol_dies)
+{
+    dies_of(SANDBOX_SERVER, make_sctp, "socket");
+    dies_of(SANDBOX_SERVER, make_mptcp, "socket");
+    dies_of(SANDBOX_SERVER, make_udplite, "socket");
+    dies_of(SANDBOX_SERVER, make_ping, "socket");
+}
+END_TEST
+
 static void make_code_of_data(void)
 {
     static _Alignas(4096) char page[4096];
@@ -491,6 +521,22 @@ START_TEST(a_log_that_is_a_pipe_is_opened_again)
 }
 END_TEST
 
+/* The C library asks whether what is before it is a directory. */
+static void resolve_upwards(void)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/../.", own);
+    char *found = realpath(path, NULL);
+    must(found != NULL, path);
+    free(found);
+}
+
+START_TEST(a_path_that_goes_up_again_is_followed)
+{
+    goes_well(SANDBOX_SERVER, resolve_upwards);
+}
+END_TEST
+
 static void fork_and_wait(void)
 {
     int status;
@@ -689,6 +735,7 @@ static void add_deaths(Suite *suite)
     tcase_add_test(c, execve_dies);
     tcase_add_test(c, ptrace_dies);
     tcase_add_test(c, a_socket_of_another_family_or_type_dies);
+    tcase_add_test(c, a_socket_of_another_protocol_dies);
     tcase_add_test(c, making_code_dies);
     tcase_add_test(c, setuid_back_to_root_dies);
     tcase_add_test(c, signals_to_others_die);
@@ -721,6 +768,7 @@ static void add_works(Suite *suite)
     tcase_add_test(c, a_log_that_is_a_pipe_is_opened_again);
     tcase_add_test(c, a_log_that_is_a_pipe_without_a_name_is_no_trouble);
     tcase_add_test(c, a_log_that_is_a_link_is_opened_and_made_where_it_leads);
+    tcase_add_test(c, a_path_that_goes_up_again_is_followed);
     tcase_add_test(c, a_process_for_dumps_can_be_made);
     tcase_add_test(c, memory_of_any_size_comes_and_goes);
     tcase_add_test(c, abort_is_still_an_abort);
