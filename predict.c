@@ -111,9 +111,11 @@
 
 /* The vote. */
 #define VOTERS_MAX    16   /* the newest triggers */
+#define WALKED_MAX    64   /* requests that are looked through for them */
 #define VOTES_MAX     1024 /* and followers they may name */
 #define TALLIES_MAX   4096 /* a power of two, so large that most are found at once */
-#define VOTERS_A_LOOK 2    /* found in the time of a look at the cache */
+#define WALKED_A_LOOK 8    /* looked through in the time of a look at the cache */
+#define VOTERS_A_LOOK 2    /* heard in that time */
 #define VOTES_A_LOOK  32   /* counted in that time */
 #define OWN_WINDOWS   4    /* from which a client's own trigger outweighs that of all */
 #define EARLY_MS      1000 /* from which a trigger that is asked again closes its window */
@@ -150,16 +152,18 @@ struct tally {
 struct poll {
     uint64_t stamp;
     uint32_t voter; /* grows with each */
-    unsigned n_voters, n_votes, n_tallies;
+    unsigned n_walked, n_voters, n_votes, n_tallies;
     struct vote votes[VOTES_MAX];
     struct tally *order[VOTES_MAX]; /* the tallies, by first appearance */
     struct tally tallies[TALLIES_MAX];
 };
 
-/* What came of a request: the question whose followers are to be fetched, or NULL. */
+/* What came of a request: the question whose followers are to be fetched, or NULL, and where it is
+ * listed, if it is. */
 struct asked {
     struct graph_question *question;
     bool listed;
+    uint32_t at;
 };
 
 struct predict {
@@ -900,7 +904,8 @@ static void hear_voter(
         vote_all(p, all, own, fingerprint, elapsed_ms);
 }
 
-/* The client's newest questions vote, each once, as long as their windows last. */
+/* The client's newest questions vote, each once, as long as their windows last. A client that
+ * repeats a few is not searched for more. */
 static void hear_voters(struct predict *p, const uint8_t *client, uint32_t fingerprint)
 {
     const struct sequence_entry *e = sequence_newest(&p->sequence, &p->graph, client);
@@ -908,8 +913,10 @@ static void hear_voters(struct predict *p, const uint8_t *client, uint32_t finge
     unsigned n = 0, k;
     struct tally *t;
 
-    for (; e != NULL && n < VOTERS_MAX && e->at_ms + p->conf.window_ms > p->now_ms;
+    for (; e != NULL && n < VOTERS_MAX && p->poll.n_walked < WALKED_MAX &&
+           e->at_ms + p->conf.window_ms > p->now_ms;
          e = sequence_prev(&p->sequence, e)) {
+        p->poll.n_walked++;
         for (k = 0; k < n && heard[k] != e->question;)
             k++;
         if (k < n)
@@ -943,10 +950,11 @@ static void choose_by_vote(
     double needed = p->conf.confidence_percent * p->conf.score / 200.0;
 
     poll->stamp++;
-    poll->n_voters = poll->n_votes = poll->n_tallies = 0;
+    poll->n_walked = poll->n_voters = poll->n_votes = poll->n_tallies = 0;
     hear_voters(p, client, fingerprint);
     find_best(poll);
-    take_looks(p, poll->n_voters / VOTERS_A_LOOK + poll->n_votes / VOTES_A_LOOK);
+    take_looks(p, poll->n_walked / WALKED_A_LOOK + poll->n_voters / VOTERS_A_LOOK +
+                      poll->n_votes / VOTES_A_LOOK);
     for (unsigned i = 0; i < poll->n_tallies; i++) {
         const struct tally *t = poll->order[i];
         double likelihood = (5 * t->best + t->mean) / 6;
@@ -1027,6 +1035,7 @@ static struct asked take_request(struct predict *p, const struct predict_request
         sequence_list(&p->sequence, g, r, q, hash, p->now_ms, p->conf.window_ms, p->conf.reopen);
     place = burst_ask(&p->bursts, g, r->client, p->conf.control_percent, p->now_ms);
     asked.listed = listed != NULL;
+    asked.at = p->sequence.end - 1;
     if (!asked.listed)
         p->counts.unlisted++;
     if (q == NULL && listed != NULL) {
@@ -1042,16 +1051,14 @@ static struct asked take_request(struct predict *p, const struct predict_request
     return asked;
 }
 
-/* The vote hears a client's newest questions, and is the same for all that it asked in one turn. */
+/* The vote hears a client's newest questions, and is the same for all that it asked in one turn: so
+ * the newest that is listed speaks. What is not listed would not be heard. */
 static bool is_spoken_for(
     const struct predict *p, const struct asked *asked, const struct predict_request *r)
 {
-    const struct sequence_entry *newest;
-
-    if (p->conf.rule == PREDICT_RULE_2007 || !asked->listed)
+    if (p->conf.rule == PREDICT_RULE_2007)
         return false;
-    newest = sequence_newest(&p->sequence, &p->graph, r->client);
-    return newest != NULL && newest->question != asked->question->id;
+    return !asked->listed || !sequence_is_newest(&p->sequence, &p->graph, r->client, asked->at);
 }
 
 static void observe_some(struct predict *p, const struct predict_request *requests, size_t n)

@@ -130,6 +130,7 @@ static void append(struct sequence *s, struct sequence_client *c, struct graph_q
     if (lane->n++ > 0)
         sequence_at(s, lane->newest)->next = at;
     lane->newest = at;
+    c->newest = at;
     c->n_listed++;
     if (!opens)
         return;
@@ -223,6 +224,14 @@ const struct sequence_entry *sequence_prev(const struct sequence *s, const struc
         return NULL;
     prev = sequence_at(s, e->prev);
     return sequence_next(s, prev) == e ? prev : NULL;
+}
+
+bool sequence_is_newest(const struct sequence *s, const struct graph *g,
+    const uint8_t client[PREDICT_CLIENT_LEN], uint32_t position)
+{
+    const struct sequence_client *c = find_client(s, g, client);
+
+    return c != NULL && c->newest == position;
 }
 
 bool sequence_torn(const struct sequence *s, const struct sequence_entry *e)

@@ -24,6 +24,7 @@ struct sequence_client {
     uint8_t id[PREDICT_CLIENT_LEN];
     uint32_t fingerprint;
     uint32_t n_listed;
+    uint32_t newest; /* position of its own newest request */
     struct sequence_lane lane;
 };
 
@@ -79,6 +80,10 @@ const struct sequence_entry *sequence_newest(
     const struct sequence *s, const struct graph *g, const uint8_t client[PREDICT_CLIENT_LEN]);
 const struct sequence_entry *sequence_prev(
     const struct sequence *s, const struct sequence_entry *e);
+
+/* Whether the client's own newest request stands there. */
+bool sequence_is_newest(const struct sequence *s, const struct graph *g,
+    const uint8_t client[PREDICT_CLIENT_LEN], uint32_t position);
 
 /* The request after e in its lane, or NULL. */
 const struct sequence_entry *sequence_next(

@@ -2,10 +2,11 @@
  * clock, no chance, so that the same program gives the same figure each time.
  * Knows the doors of the core, and is what is behind them; never how a figure is judged.
  *
- *   cost hit|miss|predict
+ *   cost hit|miss|predict|repeat
  *
  * hit: questions that the cache answers. miss: new names, each sent upstream, answered, stored and
- * replied. predict: hits with prediction on, while windows open and close. What is to be counted is
+ * replied. predict: hits with prediction on, while windows open and close. repeat: the same, where
+ * a few clients repeat a few names, more often than prediction lists. What is to be counted is
  * inside measured_turn(); output is the number of questions in it. */
 #include "core.h"
 
@@ -20,6 +21,8 @@
 #define TURN_MS     20 /* so that windows of prediction close */
 #define CACHE_BYTES ((size_t)16 << 20)
 #define CLIENTS     50
+#define REPEATERS   4 /* clients, and the names they repeat */
+#define REPEATED    8
 
 struct upstream_ask {
     upstream_done *done;
@@ -45,6 +48,7 @@ struct bench {
     struct upstream upstream;
     uint64_t now_ms;
     unsigned long n_replies;
+    unsigned n_clients;
     struct question questions[TURN];
     struct client clients[CLIENTS];
     uint8_t out[WIRE_UDP_MAX];
@@ -139,8 +143,8 @@ static void go(struct bench *b)
         core_tick(b->core, b->now_ms);
     for (size_t i = 0; i < TURN; i++) {
         const struct question *q = &b->questions[i];
-        enum query_verdict v = query_accept(core_desk(b->core), &b->clients[i % CLIENTS], q->msg,
-            q->len, b->now_ms, b->out, sizeof b->out, &len);
+        enum query_verdict v = query_accept(core_desk(b->core), &b->clients[i % b->n_clients],
+            q->msg, q->len, b->now_ms, b->out, sizeof b->out, &len);
         b->n_replies += v == QUERY_REPLY && len > 0;
     }
     core_end_turn(b->core, b->now_ms);
@@ -161,6 +165,13 @@ static void write_questions(struct bench *b, unsigned long first)
 {
     for (size_t i = 0; i < TURN; i++)
         write_question(&b->questions[i], first + i);
+}
+
+/* Each client asks for each of the names in turn. */
+static void write_repeated(struct bench *b)
+{
+    for (size_t i = 0; i < TURN; i++)
+        write_question(&b->questions[i], i / REPEATERS % REPEATED);
 }
 
 static int start(struct bench *b, bool predict)
@@ -198,12 +209,14 @@ int main(int argc, char **argv)
     static struct bench b;
     const char *path = argc == 2 ? argv[1] : "";
     bool miss = strcmp(path, "miss") == 0, predict = strcmp(path, "predict") == 0;
-    if (!miss && !predict && strcmp(path, "hit") != 0) {
-        fputs("usage: cost hit|miss|predict\n", stderr);
+    bool repeat = strcmp(path, "repeat") == 0;
+    if (!miss && !predict && !repeat && strcmp(path, "hit") != 0) {
+        fputs("usage: cost hit|miss|predict|repeat\n", stderr);
         return 2;
     }
-    if (start(&b, predict) != 0)
+    if (start(&b, predict || repeat) != 0)
         return 1;
+    b.n_clients = repeat ? REPEATERS : CLIENTS;
     for (unsigned long i = 0; i < TURNS_WARM; i++) {
         write_questions(&b, i * TURN);
         go(&b);
@@ -211,7 +224,10 @@ int main(int argc, char **argv)
     }
     b.n_replies = 0;
     for (unsigned long i = 0; i < TURNS; i++) {
-        write_questions(&b, miss ? NAMES + i * TURN : i % TURNS_WARM * TURN);
+        if (repeat)
+            write_repeated(&b);
+        else
+            write_questions(&b, miss ? NAMES + i * TURN : i % TURNS_WARM * TURN);
         measured_turn(&b);
     }
     const char *broken = core_check(b.core);

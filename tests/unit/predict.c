@@ -3190,8 +3190,96 @@ START_TEST(hearing_voters_takes_looks)
     s.copy['x'] = PREDICT_FRESH;
     for (unsigned i = 0; counts(&s).shed == 0 && i < 1000; i++)
         ask(&s, 1, "t", 20 * SECOND);
-    /* 40 looks at copies each, one for 40 votes: 24 times 41, and the rest */
-    ck_assert_uint_eq(counts(&s).requests, 82 + 26);
+    /* 40 looks at copies each, one for 40 votes, and one for 8 requests looked through */
+    ck_assert_uint_eq(counts(&s).requests, 82 + 25);
+    stage_close(&s);
+}
+END_TEST
+
+/* A look for each 8 of the last 64 requests: the first 64 take 232, each that follows 8. */
+START_TEST(a_client_that_repeats_a_name_has_its_last_64_requests_looked_through)
+{
+    struct predict_conf c = voting();
+    struct stage s;
+
+    c.looks_per_ms = 1; /* and 1000 in reserve */
+    stage_open(&s, &c);
+    for (unsigned i = 0; i < 64 + 96; i++)
+        ask(&s, 1, "a", 1);
+    ck_assert_uint_eq(counts(&s).shed, 0);
+    ask(&s, 1, "a", 1);
+    ck_assert_uint_eq(counts(&s).shed, 1);
+    stage_close(&s);
+}
+END_TEST
+
+static void observe_turn(struct stage *s, unsigned client, const char *name, size_t n, uint64_t at)
+{
+    struct predict_request turn[256];
+    uint8_t id[PREDICT_CLIENT_LEN];
+
+    client_id(client, id);
+    for (size_t i = 0; i < n; i++)
+        turn[i] = (struct predict_request){id, (const uint8_t *)name, strlen(name), true};
+    predict_observe(s->p, turn, n, at);
+}
+
+START_TEST(a_client_that_repeats_a_name_in_one_turn_is_heard_once)
+{
+    struct predict_conf c = voting();
+    struct stage s;
+
+    c.looks_per_ms = 1;
+    stage_open(&s, &c);
+    for (unsigned i = 0; i < 25; i++) /* 8 looks each */
+        observe_turn(&s, 1, "a", 64, 1);
+    for (unsigned i = 0; i < 100; i++) /* and 8 each */
+        ask(&s, 1, "a", 1);
+    ck_assert_uint_eq(counts(&s).shed, 0);
+    ask(&s, 1, "a", 1);
+    ck_assert_uint_eq(counts(&s).shed, 1);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(a_request_that_is_not_listed_has_nobody_heard)
+{
+    struct predict_conf c = voting();
+    struct stage s;
+
+    c.looks_per_ms = 1;
+    c.bytes_max = PREDICT_BYTES_MIN; /* 128 requests of one client are listed */
+    stage_open(&s, &c);
+    for (unsigned i = 0; i < 128; i++) /* 232 + 64 * 8 looks */
+        ask(&s, 1, "a", 1);
+    for (unsigned i = 0; i < 100; i++)
+        observe_turn(&s, 1, "a", 256, 1);
+    ck_assert_uint_eq(counts(&s).unlisted, 25600);
+    ck_assert_uint_eq(counts(&s).shed, 0);
+    stage_close(&s);
+}
+END_TEST
+
+/* What the first showed serves nobody else: it is brought if the vote is held for each. */
+START_TEST(with_scope_global_each_clients_newest_of_a_turn_is_heard)
+{
+    uint8_t one[PREDICT_CLIENT_LEN], two[PREDICT_CLIENT_LEN];
+    struct predict_request turn[] = {
+        {one, (const uint8_t *)"a", 1, false},
+        {two, (const uint8_t *)"x", 1, false},
+    };
+    struct predict_conf c = voting();
+    struct stage s;
+
+    client_id(1, one);
+    client_id(2, two);
+    c.scope = PREDICT_SCOPE_GLOBAL;
+    c.share = 2;
+    stage_open(&s, &c);
+    visit(&s, 1, "ab", 0);
+    tick(&s, 5 * SECOND);
+    predict_observe(s.p, turn, 2, 10 * SECOND);
+    ck_assert_str_eq(s.sent, "b"); /* 1/1 and 0: .777 */
     stage_close(&s);
 }
 END_TEST
@@ -3473,6 +3561,10 @@ static TCase *the_vote_case(void)
     tcase_add_test(tc, the_likeliest_followers_come_first);
     tcase_add_test(tc, votes_are_bounded);
     tcase_add_test(tc, hearing_voters_takes_looks);
+    tcase_add_test(tc, a_client_that_repeats_a_name_has_its_last_64_requests_looked_through);
+    tcase_add_test(tc, a_client_that_repeats_a_name_in_one_turn_is_heard_once);
+    tcase_add_test(tc, a_request_that_is_not_listed_has_nobody_heard);
+    tcase_add_test(tc, with_scope_global_each_clients_newest_of_a_turn_is_heard);
     tcase_add_test(tc, what_clients_have_of_their_own_survives_a_restart);
     return tc;
 }
