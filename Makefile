@@ -59,7 +59,7 @@ UNIT_stats      = ops/stats wire_name addr
 UNIT_dump       = ops/dump ops/savefile ops/writer rrtype quantity $(WIRE)
 UNIT_privilege  = ops/privilege ops/log
 UNIT_sandbox    = ops/sandbox ops/privilege ops/savefile ops/log
-LINK_sandbox    = $(foreach f,syscall prctl,-Wl,--wrap=$(f))
+LINK_sandbox    = $(foreach f,syscall prctl seccomp_load,-Wl,--wrap=$(f))
 UNIT_reader     = ops/reader ops/sandbox ops/privilege ops/savefile ops/log conf addr quantity rebind $(WIRE)
 UNIT_tree       = tools/tree tools/field tools/hostname quantity $(WIRE)
 UNIT_ttls       = tools/ttls tools/field tools/hostname quantity $(WIRE)

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/landlock.h>
+#include <linux/seccomp.h>
 #include <net/if.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -181,7 +182,6 @@ static const int server_calls[] = {
     SCMP_SYS(getgid),
     SCMP_SYS(getegid),
     /* replacing a file */
-    SCMP_SYS(fchmod),
     SCMP_SYS(fsync),
     SCMP_SYS(rename),
     SCMP_SYS(renameat),
@@ -258,11 +258,10 @@ struct some {
         (number), SCMP_CMP_MASKED_EQ, (scmp_datum_t)(mask), (scmp_datum_t)(value)                  \
     }
 
-/* New processes for dumps; no threads, and no namespace. */
-#define CLONE_NO                                                                                   \
-    (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_THREAD | CLONE_NEWNS | CLONE_NEWUSER |              \
-        CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
-#define SOCK_TYPE 0xf
+/* As fork() passes them: a process that writes, and no thread, namespace or child of another. */
+#define CLONE_FORK (CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD)
+#define FILE_MODE  (S_IRUSR | S_IWUSR)
+#define SOCK_TYPE  0xf
 
 /* Of the protocol that is the family's own for the type: UDP or TCP, and no SCTP or MPTCP. */
 #define SOCKET(family, type)                                                                       \
@@ -278,15 +277,21 @@ static const struct some any_some[] = {
     {SCMP_SYS(mmap2), 1, {ARG(2, PROT_EXEC, 0)}},
 };
 
+#define MADE_ANEW (O_CREAT | O_EXCL)
+#define APPENDED  (O_CREAT | O_ACCMODE)
+#define DIRECTORY (O_DIRECTORY | O_CREAT | O_ACCMODE)
+#define READ      (O_CREAT | O_TRUNC | O_ACCMODE)
+
 /* Nothing is opened to be read: it is made anew beside what it replaces (savefile.c), appended
  * to (the query log), or a directory whose content is to be synced. */
 static const struct some server_some[] = {
-    {SCMP_SYS(openat), 1, {ARG(2, O_CREAT | O_EXCL, O_CREAT | O_EXCL)}},
-    {SCMP_SYS(openat), 1, {ARG(2, O_CREAT | O_ACCMODE, O_CREAT | O_WRONLY)}},
-    {SCMP_SYS(openat), 1, {ARG(2, O_DIRECTORY | O_ACCMODE, O_DIRECTORY)}},
-    {SCMP_SYS(open), 1, {ARG(1, O_CREAT | O_EXCL, O_CREAT | O_EXCL)}},
-    {SCMP_SYS(open), 1, {ARG(1, O_CREAT | O_ACCMODE, O_CREAT | O_WRONLY)}},
-    {SCMP_SYS(open), 1, {ARG(1, O_DIRECTORY | O_ACCMODE, O_DIRECTORY)}},
+    {SCMP_SYS(openat), 2, {ARG(2, MADE_ANEW, MADE_ANEW), ARG(3, UINT32_MAX, FILE_MODE)}},
+    {SCMP_SYS(openat), 2, {ARG(2, APPENDED, O_CREAT | O_WRONLY), ARG(3, UINT32_MAX, FILE_MODE)}},
+    {SCMP_SYS(openat), 1, {ARG(2, DIRECTORY, O_DIRECTORY)}},
+    {SCMP_SYS(open), 2, {ARG(1, MADE_ANEW, MADE_ANEW), ARG(2, UINT32_MAX, FILE_MODE)}},
+    {SCMP_SYS(open), 2, {ARG(1, APPENDED, O_CREAT | O_WRONLY), ARG(2, UINT32_MAX, FILE_MODE)}},
+    {SCMP_SYS(open), 1, {ARG(1, DIRECTORY, O_DIRECTORY)}},
+    {SCMP_SYS(fchmod), 1, {ARG(1, UINT32_MAX, FILE_MODE)}},
     SOCKET(AF_INET, SOCK_DGRAM),
     SOCKET(AF_INET, SOCK_STREAM),
     SOCKET(AF_INET6, SOCK_DGRAM),
@@ -304,12 +309,12 @@ static const struct some server_some[] = {
     {SCMP_SYS(fcntl), 1, {ARG(1, UINT32_MAX, F_GETFL)}},
     {SCMP_SYS(fcntl), 1, {ARG(1, UINT32_MAX, F_SETFL)}},
     {SCMP_SYS(fcntl), 1, {ARG(1, UINT32_MAX, F_DUPFD_CLOEXEC)}},
-    {SCMP_SYS(clone), 1, {ARG(0, CLONE_NO, 0)}},
+    {SCMP_SYS(clone), 1, {ARG(0, UINT32_MAX, CLONE_FORK)}},
 };
 
 static const struct some reader_some[] = {
-    {SCMP_SYS(openat), 1, {ARG(2, O_CREAT | O_ACCMODE, O_RDONLY)}},
-    {SCMP_SYS(open), 1, {ARG(1, O_CREAT | O_ACCMODE, O_RDONLY)}},
+    {SCMP_SYS(openat), 1, {ARG(2, READ, O_RDONLY)}},
+    {SCMP_SYS(open), 1, {ARG(1, READ, O_RDONLY)}},
 };
 
 static int allow_all(scmp_filter_ctx filter, const int *calls, size_t n)
@@ -397,10 +402,18 @@ static int load(enum sandbox_role role)
     return failed;
 }
 
-/* A kernel without seccomp, or a container or service manager that does not allow more of it. */
-static bool is_lack(int error)
+/* Why there are no filters at all, 0 where there are: then the kernel looks for one at NULL. */
+static int lack(void)
 {
-    return error == ENOSYS || error == EINVAL || error == EPERM || error == EACCES;
+    bool there = prctl(PR_GET_SECCOMP, 0, 0, 0, 0) >= 0 &&
+                 (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, NULL, 0, 0) == 0 || errno == EFAULT);
+    return there ? 0 : errno;
+}
+
+/* A container or service manager that does not allow more of it. */
+static bool is_refusal(int error)
+{
+    return error == ENOSYS || error == EPERM || error == EACCES;
 }
 
 static int forbid_calls(enum sandbox_role role)
@@ -409,15 +422,16 @@ static int forbid_calls(enum sandbox_role role)
         log_error("sandbox: SIGSYS: %s", strerror(errno));
         return -1;
     }
-    int failed = prctl(PR_GET_SECCOMP, 0, 0, 0, 0) < 0 ? -errno : load(role);
+    int lacks = lack();
+    int failed = lacks != 0 ? lacks : -load(role);
     if (failed == 0)
         return 0;
-    if (!is_lack(-failed)) {
-        log_error("sandbox: system calls cannot be filtered: %s", strerror(-failed));
-        errno = -failed;
+    if (lacks == 0 && !is_refusal(failed)) {
+        log_error("sandbox: system calls cannot be filtered: %s", strerror(failed));
+        errno = failed;
         return -1;
     }
-    warn(role, "system calls stay allowed, as there is no seccomp here", -failed);
+    warn(role, "system calls stay allowed, as there is no seccomp here", failed);
     return 0;
 }
 

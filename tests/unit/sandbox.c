@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sched.h>
+#include <seccomp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -45,12 +46,19 @@ static struct sandbox_files files;
 
 /* ---- kernels that lack something ------------------------------------------------------------- */
 
-static bool no_landlock, no_seccomp;
+static bool no_landlock, no_seccomp, no_filter_loads;
 
 long __real_syscall(long number, ...);
 long __wrap_syscall(long number, ...);
 int __real_prctl(int option, ...);
 int __wrap_prctl(int option, ...);
+int __real_seccomp_load(const scmp_filter_ctx filter);
+int __wrap_seccomp_load(const scmp_filter_ctx filter);
+
+int __wrap_seccomp_load(const scmp_filter_ctx filter)
+{
+    return no_filter_loads ? -EINVAL : __real_seccomp_load(filter);
+}
 
 long __wrap_syscall(long number, ...)
 {
@@ -75,7 +83,7 @@ int __wrap_prctl(int option, ...)
     for (size_t i = 0; i < sizeof a / sizeof a[0]; i++)
         a[i] = va_arg(args, unsigned long);
     va_end(args);
-    if (no_seccomp && option == PR_GET_SECCOMP) {
+    if (no_seccomp && (option == PR_GET_SECCOMP || option == PR_SET_SECCOMP)) {
         errno = EINVAL;
         return -1;
     }
@@ -317,6 +325,22 @@ static void make_thread(void)
     (void)syscall(SYS_clone, CLONE_VM | CLONE_FILES | SIGCHLD, 0, 0, 0);
 }
 
+static void make_vfork(void)
+{
+    (void)syscall(SYS_clone, CLONE_VFORK | SIGCHLD, 0, 0, 0);
+}
+
+static void make_untraced(void)
+{
+    (void)syscall(SYS_clone, CLONE_UNTRACED | SIGCHLD, 0, 0, 0);
+}
+
+/* Of the service manager, which would not know it. */
+static void make_sibling(void)
+{
+    (void)syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0);
+}
+
 static void make_namespace(void)
 {
     (void)syscall(SYS_unshare, CLONE_NEWUSER, 0, 0, 0);
@@ -325,8 +349,32 @@ static void make_namespace(void)
 START_TEST(threads_and_namespaces_die)
 {
     dies_of(SANDBOX_SERVER, make_namespace, "unshare");
+    if (WIDER)
+        return;
+    dies_of(SANDBOX_SERVER, make_thread, "clone");
+    dies_of(SANDBOX_SERVER, make_vfork, "clone");
+    dies_of(SANDBOX_SERVER, make_untraced, "clone");
+    dies_of(SANDBOX_SERVER, make_sibling, "clone");
+}
+END_TEST
+
+static void open_to_all(void)
+{
+    (void)fchmod(STDERR_FILENO, 0666);
+}
+
+static void make_setuid(void)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/new", own);
+    (void)open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 04711);
+}
+
+START_TEST(files_for_others_die)
+{
+    dies_of(SANDBOX_SERVER, open_to_all, "fchmod");
     if (!WIDER)
-        dies_of(SANDBOX_SERVER, make_thread, "clone");
+        dies_of(SANDBOX_SERVER, make_setuid, "openat");
 }
 END_TEST
 
@@ -399,6 +447,13 @@ static void make_process(void)
     (void)syscall(SYS_clone, SIGCHLD, 0, 0, 0);
 }
 
+static void empty_as_reader(void)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/there", other);
+    (void)open(path, O_RDONLY | O_TRUNC | O_CLOEXEC);
+}
+
 static void write_as_reader(void)
 {
     char path[256];
@@ -413,6 +468,7 @@ START_TEST(the_reader_has_no_network_and_writes_nothing)
         return;
     dies_of(SANDBOX_READER, make_process, "clone");
     dies_of(SANDBOX_READER, write_as_reader, "openat");
+    dies_of(SANDBOX_READER, empty_as_reader, "openat");
 }
 END_TEST
 
@@ -680,6 +736,16 @@ START_TEST(without_either_it_is_told_and_served)
 }
 END_TEST
 
+/* Of a filter that the kernel does not take: dnsd's mistake, and no reason to go without. */
+START_TEST(a_filter_that_is_not_taken_is_no_lack_of_the_kernel)
+{
+    no_filter_loads = true;
+    struct end e = end_of(SANDBOX_SERVER, nothing);
+    ck_assert_msg(e.code == 1, "code %d: %s", e.code, e.log);
+    ck_assert_ptr_nonnull(strstr(e.log, "system calls cannot be filtered"));
+}
+END_TEST
+
 /* ---- fixtures -------------------------------------------------------------------------------- */
 
 static void make_directory(char *path)
@@ -741,6 +807,7 @@ static void add_deaths(Suite *suite)
     tcase_add_test(c, signals_to_others_die);
     tcase_add_test(c, signals_by_way_of_a_descriptor_die);
     tcase_add_test(c, threads_and_namespaces_die);
+    tcase_add_test(c, files_for_others_die);
     tcase_add_test(c, listening_anew_dies);
     tcase_add_test(c, nobody_gets_round_the_end_by_a_handler);
     tcase_add_test(c, nobody_gets_round_the_end_by_blocking_it);
@@ -758,6 +825,7 @@ static void add_failures(Suite *suite)
     tcase_add_test(c, without_landlock_there_is_one_warning_and_calls_are_still_filtered);
     tcase_add_test(c, without_seccomp_there_is_one_warning_and_files_are_still_guarded);
     tcase_add_test(c, without_either_it_is_told_and_served);
+    tcase_add_test(c, a_filter_that_is_not_taken_is_no_lack_of_the_kernel);
 }
 
 static void add_works(Suite *suite)
