@@ -101,8 +101,12 @@ cpu_ticks() {
         sed 's/.*) //' | awk '{ sum += $12 + $13 + $14 + $15 } END { print sum + 0 }'
 }
 
+# Memory in use, with that of the children (dnsd's reader, dnsmasq's for TCP). What they share counts
+# in each of them.
 rss_bytes() {
-    awk '/^VmRSS:/ { print $2 * 1024 }' "/proc/$1/status"
+    local pid
+    for pid in "$1" $(pgrep -P "$1"); do cat "/proc/$pid/status"; done 2>/dev/null |
+        awk '/^VmRSS:/ { sum += $2 } END { print sum * 1024 }'
 }
 
 # names N [FROM]: questions for n0000000 on, in an order in which neighbours are far apart: 7368787

@@ -55,7 +55,7 @@ command_dnsd() {
     [ "$size" != small ] || bytes=256K
     COMMAND=("$BUILD/dnsd" -listen "127.0.0.1:$port" -forward "127.0.0.1:$up"
         -cache-size "${DNSD_CACHE:-$bytes}")
-    [ "$name" != dnsd-predict ] || COMMAND+=(-predict)
+    [ "$name" != dnsd-predict ] || COMMAND+=(-predict ${DNSD_WINDOW:+-predict-window "$DNSD_WINDOW"})
 }
 
 command_unbound() {
