@@ -1,8 +1,9 @@
-# report.awk: single figures to medians with spread, as Markdown or JSON.
-# Knows rounds, servers and measures; never how they came about.
+# report.awk: single figures to medians with spread, and whether dnsd reaches what it must, as
+# Markdown or JSON. Knows rounds, servers, measures and targets; never how figures came about.
 #
-#   awk -f report.awk -v form=markdown|json MACHINE VERSIONS FAILED RESULTS
+#   awk -f report.awk -v form=markdown|json|exit MACHINE VERSIONS FAILED RESULTS
 #
+# exit: the exit code is 1 where a target is missed; one that was not measured is not missed.
 # The files hold fields that are separated by tabs: key, value; server, version; server, what failed;
 # round, server, measure, value.
 BEGIN { FS = OFS = "\t" }
@@ -50,22 +51,42 @@ function cell(s, m, form,    list, len) {
     return sprintf(form " (" form "-" form ")", median, low, high)
 }
 
-# The ratio to another server, taken in each round, then the median of that.
-function ratio(s, m, to,    list, len, r) {
-    len = 0
-    for (r = 1; r <= n_rounds; r++)
-        if (((r, s, m) in round_value) && round_value[r, to, m] + 0 > 0)
-            list[++len] = round_value[r, s, m] / round_value[r, to, m]
-    if (len == 0) return "-"
-    spread(list, len)
-    return len == 1 ? sprintf("%.2f", median) : sprintf("%.2f (%.2f-%.2f)", median, low, high)
+# A server's figures beside those of another one, taken in each round: as a ratio, or as a
+# difference. Sets median, low and high. How many rounds had both.
+function pairs(s, m, to, as_ratio,    list, len, r, other) {
+    for (r = 1; r <= n_rounds; r++) {
+        if (!((r, s, m) in round_value) || !((r, to, m) in round_value)) continue
+        other = round_value[r, to, m] + 0
+        if (as_ratio && other <= 0) continue
+        list[++len] = as_ratio ? round_value[r, s, m] / other : round_value[r, s, m] - other
+    }
+    if (len > 0) spread(list, len)
+    return len + 0
 }
 
-function sum(s, m,    list, len, i, total) {
-    len = collect(s, m, list)
+# The last pairs() in words.
+function with_spread(len, form) {
     if (len == 0) return "-"
-    for (i = 1; i <= len; i++) total += list[i]
-    return total + 0
+    return len == 1 ? sprintf(form, median) : sprintf(form " (" form "-" form ")", median, low, high)
+}
+
+function ratio(s, m, to) { return with_spread(pairs(s, m, to, 1), "%.2f") }
+
+function difference(s, m, to,    len) {
+    len = pairs(s, m, to, 0)
+    if (len < 2) return with_spread(len, "%+.2f")
+    return sprintf("%+.2f (%+.2f to %+.2f)", median, low, high)
+}
+
+# Over all rounds and those of the measures that were taken; "-" where none was.
+function sum(s, measures,    list, len, i, j, m, n_m, any, total) {
+    n_m = split(measures, m, " ")
+    for (j = 1; j <= n_m; j++) {
+        len = collect(s, m[j], list)
+        any += len
+        for (i = 1; i <= len; i++) total += list[i]
+    }
+    return any ? total + 0 : "-"
 }
 
 function has(s, m) { return (s SUBSEP m) in n }
@@ -87,7 +108,7 @@ function markdown(    i, s) {
         if (!has(s, "cached_us")) continue
         print "| " s " | " cell(s, "cached_us", "%.2f") " | " ratio(s, "cached_us", "floor") " | " \
             cell(s, "cached_qps", "%.0f") " | " cell(s, "cached_busy", "%.0f") " | " \
-            sum(s, "cached_lost") + sum(s, "half_lost") + sum(s, "single_lost") " | " cell(s, "half_p50_us", "%.0f") ", " \
+            sum(s, "cached_lost half_lost single_lost") " | " cell(s, "half_p50_us", "%.0f") ", " \
             cell(s, "half_p99_us", "%.0f") " | " cell(s, "single_qps", "%.0f") " | " \
             cell(s, "single_us", "%.2f") " |"
     }
@@ -124,10 +145,61 @@ function markdown(    i, s) {
             " | " cell(s, "start_ms", "%.1f") " | " sum(s, "reload_lost") " |"
     }
     if (has("dnsd-predict", "cached_us"))
-        print "\nCost of prediction on the cached path: x dnsd " \
-            ratio("dnsd-predict", "cached_us", "dnsd") " at full load, " \
-            ratio("dnsd-predict", "half_us", "dnsd") " at half load."
+        print "\nCost of prediction on the cached path, CPU us a query with it less that without," \
+            " in each round: " difference("dnsd-predict", "cached_us", "dnsd") " at full load (x " \
+            ratio("dnsd-predict", "cached_us", "dnsd") "), " \
+            difference("dnsd-predict", "half_us", "dnsd") " at half load (x " \
+            ratio("dnsd-predict", "half_us", "dnsd") ")."
+    judge()
+    print "\n## The targets\n\nBy medians; ratios and differences are taken within each round.\n"
+    for (i = 1; i <= n_targets; i++) print "* " target[i]
 }
+
+# ---- the targets ---------------------------------------------------------------------------------
+
+# Adds one; what it came to is "-" where it was not measured.
+function judged(what, holds, came_to) {
+    if (came_to == "-") holds = "not measured"
+    else if (!holds) n_missed++
+    target[++n_targets] = what ": " (came_to == "-" ? holds : \
+        (holds ? "holds" : "**missed**") ", " came_to)
+}
+
+function judge_ratio(what, m, to, most,    text) {
+    text = with_spread(pairs("dnsd", m, to, 1), "%.3f")
+    judged(sprintf("%s: at most %.2f x %s", what, most, to), median <= most, text)
+}
+
+# Ahead is who takes less in the median of the rounds.
+function judge_peers(    i, s, n, behind) {
+    for (i = 1; i <= n_servers; i++) {
+        s = server[i]
+        if (s == "floor" || s == "dnsd" || s == "dnsd-predict" || !pairs("dnsd", "cached_us", s, 1)) continue
+        n++
+        if (median >= 1) behind = behind " " s
+    }
+    judged("cached: ahead of every peer", behind == "", !n ? "-" : behind == "" ? "of " n : \
+        "behind" behind)
+}
+
+function judge(    text) {
+    n_targets = n_missed = 0
+    judge_ratio("cached", "cached_us", "floor", 1.15)
+    judge_peers()
+    judge_ratio("forwarded", "forwarded_us", "dnsdist", .75)
+    judge_ratio("cached, TCP", "tcp_us", "named", .6)
+    text = cell("dnsd", "memory_bytes", "%.0f")
+    judged("memory of an entry: at most 100 B", median <= 100, text)
+    text = difference("dnsd-predict", "cached_us", "dnsd")
+    judged("prediction, cached at full load: at most 0.30 us a query", median <= .3, text)
+    text = cell("dnsd", "start_ms", "%.1f")
+    judged("start to first answer: under 20 ms", median < 20, text)
+    text = sum("dnsd", "reload_lost")
+    judged("SIGHUP under load: nothing is lost", text == 0, text)
+    return n_missed
+}
+
+# ---- JSON ----------------------------------------------------------------------------------------
 
 function quoted(s) {
     gsub(/\\/, "\\\\", s)
@@ -157,10 +229,15 @@ function json(    i, j, parts, at, list, len) {
         printf "], \"median\": %s, \"low\": %s, \"high\": %s}%s\n", median, low, high, \
             i < n_order ? "," : ""
     }
-    print "  ]\n}"
+    judge()
+    print "  ],\n  \"targets\": ["
+    for (i = 1; i <= n_targets; i++)
+        print "    " quoted(target[i]) (i < n_targets ? "," : "")
+    print "  ],\n  \"missed\": " n_missed + 0 "\n}"
 }
 
 END {
     if (form == "json") json()
+    else if (form == "exit") exit judge() > 0
     else markdown()
 }
