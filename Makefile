@@ -346,6 +346,7 @@ help:
 	@echo 'make check-cost      instructions a question, against the recorded figures'
 	@echo 'make bench           against its peers; also bench-quick, bench-growth, bench-eviction'
 	@echo 'make bench-predict   what prediction gains on page loads, beside its peers'
+	@echo 'make bench-rule      what the rule saves on recorded page loads, as in dnsrehearse(1)'
 	@echo 'make lint            two compilers, cppcheck, clang-format, mandoc, shellcheck'
 	@echo 'make format          clang-format on all C files'
 	@echo 'make man             the list of options in man/dnsd.8, from conf.c'

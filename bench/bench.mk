@@ -19,7 +19,7 @@ $(foreach b,$(BENCH),$(eval $(call BENCH_RULE,$(b))))
 BENCH_PROGRAMS = $(BENCH:%=$(BUILD)/bench/%)
 build-bench: $(BUILD)/dnsd $(BENCH_PROGRAMS)
 
-# dnsd against its peers and the floor; some ten minutes for three rounds (bench/README.md).
+# dnsd against its peers and the floor; a quarter of an hour for five rounds (bench/README.md).
 bench:
 	@packaging/deps.sh bench
 	@$(MAKE) $(JOBS) build-bench
@@ -43,6 +43,12 @@ bench-growth:
 	@$(MAKE) $(JOBS) build-bench
 	@BUILD=$(BUILD) bench/growth
 
+# What prediction saves on recorded page loads: the table of dnsrehearse(1). TRY: options of dnsd.
+bench-rule:
+	@packaging/deps.sh rule
+	@$(MAKE) $(JOBS) $(BUILD)/dnsrehearse
+	@BUILD=$(BUILD) TRACES=$(TRACES) bench/rule $(TRY)
+
 # Hit ratios of cache.c against LRU and FIFO.
 TRACES = ../shared/traces
 bench-eviction: $(BUILD)/bench/eviction
@@ -54,5 +60,5 @@ check-cost:
 	@$(MAKE) $(JOBS) $(BUILD)/bench/cost
 	@CC='$(CC)' BUILD=$(BUILD) bench/check-cost
 
-.PHONY: build-bench bench bench-quick bench-growth bench-predict bench-eviction \
+.PHONY: build-bench bench bench-quick bench-growth bench-predict bench-rule bench-eviction \
         check-cost

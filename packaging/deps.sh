@@ -1,7 +1,7 @@
 #!/bin/sh
 # packaging/deps.sh: the Debian packages that the parts of this tree need, in one place.
 #
-#   packaging/deps.sh run|check|valgrind|coverage|fuzz|lint|deb|cost|bench|predict...
+#   packaging/deps.sh run|check|valgrind|coverage|fuzz|lint|deb|cost|bench|predict|rule...
 #
 # Installs what is missing, and says so before it does it. Not a Debian: says what is needed.
 set -eu
@@ -26,6 +26,7 @@ packages_for() {
         pdns-recursor dnsdist smartdns ;;
     # Peers that only cache.
     predict) echo procps util-linux unbound dnsmasq-base ;;
+    rule) echo python3 ;;
     *) return 1 ;;
     esac
 }
