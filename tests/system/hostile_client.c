@@ -6,7 +6,9 @@
 #include "tests/system/dissect.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <ftw.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -22,6 +24,7 @@
 #define MESSAGES_MAX 8192
 #define BATCH        64
 #define REPLY_MAX    65535
+#define REPLY_SMALL  2048
 #define DATAGRAM_MAX 65507
 #define UDP_READ     4096 /* of a longer datagram dnsd looks at the header only */
 
@@ -37,6 +40,25 @@ __attribute__((format(printf, 1, 2))) static void row(const char *format, ...)
     vprintf(format, args);
     va_end(args);
     putchar('\n');
+}
+
+/* KiB of memory, by a name of /proc. */
+static unsigned long status_kib(const struct dnsd *d, const char *name)
+{
+    const char *line = strstr(read_file(text("/proc/%d/status", (int)d->pid)), name);
+    ck_assert_msg(line != NULL, "dnsd is gone");
+    return strtoul(line + strlen(name), NULL, 10);
+}
+
+static size_t descriptors(const struct dnsd *d)
+{
+    size_t n = 0;
+    DIR *dir = opendir(text("/proc/%d/fd", (int)d->pid));
+    ck_assert_ptr_nonnull(dir);
+    while (readdir(dir) != NULL)
+        n++;
+    closedir(dir);
+    return n - 2;
 }
 
 /* ---- clients --------------------------------------------------------------------------------- */
@@ -276,11 +298,356 @@ START_TEST(messages_made_by_others_over_tcp)
 }
 END_TEST
 
+/* ---- an honest client ------------------------------------------------------------------------ */
+
+/* Asks for one name after the other over UDP, while others do what they do. */
+struct honest {
+    pthread_t thread;
+    int fd;
+    unsigned names;
+    unsigned long wait_ms; /* for a reply, before it asks once more */
+    atomic_bool enough;
+    unsigned long asked, repeated, lost, slowest_ms; /* to be read once it has ended */
+};
+
+static bool ask_once(struct honest *h, const uint8_t *msg, size_t len)
+{
+    uint8_t reply[REPLY_SMALL];
+    struct pollfd p = {.fd = h->fd, .events = POLLIN};
+    uint64_t end_ms = now_ms() + h->wait_ms, at_ms;
+    (void)send(h->fd, msg, len, 0);
+    while ((at_ms = now_ms()) < end_ms && poll(&p, 1, (int)(end_ms - at_ms)) == 1) {
+        ssize_t n = recv(h->fd, reply, sizeof reply, 0);
+        if (n >= 12 && memcmp(reply, msg, 2) == 0)
+            return (reply[3] & 15) == NOERROR && reply[7] == 1;
+    }
+    return false;
+}
+
+static void *be_honest(void *arg)
+{
+    struct honest *h = arg;
+    while (!h->enough) {
+        uint8_t frame[300];
+        char name[64];
+        snprintf(name, sizeof name, "hot%lu.example.com", h->asked % h->names);
+        size_t len = write_frame(frame, h->asked & 0xffff, name, TYPE_A);
+        uint64_t begun_ms = now_ms();
+        bool answered = ask_once(h, frame + 2, len - 2);
+        for (int i = 0; i < 3 && !answered; i++, h->repeated++)
+            answered = ask_once(h, frame + 2, len - 2);
+        unsigned long took_ms = (unsigned long)(now_ms() - begun_ms);
+        h->slowest_ms = took_ms > h->slowest_ms ? took_ms : h->slowest_ms;
+        h->lost += !answered;
+        h->asked++;
+    }
+    return NULL;
+}
+
+static void honest_start(struct honest *h, unsigned names, unsigned long wait_ms)
+{
+    *h = (struct honest){.names = names, .wait_ms = wait_ms};
+    h->fd = client_socket(200, SOCK_DGRAM);
+    ck_assert_int_eq(pthread_create(&h->thread, NULL, be_honest, h), 0);
+}
+
+static void honest_end(struct honest *h, const char *while_what)
+{
+    h->enough = true;
+    ck_assert_int_eq(pthread_join(h->thread, NULL), 0);
+    close(h->fd);
+    ck_assert_uint_gt(h->asked, 0);
+    ck_assert_msg(h->lost == 0, "%s: %lu of %lu lost", while_what, h->lost, h->asked);
+}
+
+/* ---- streams that break the rules ------------------------------------------------------------ */
+
+#define PIPELINED  65535
+#define BIG_LEN    3000
+#define IDLE_MAX   10000
+#define CONNECTS   10000
+#define ADDRESSES  250
+#define SLOWEST_MS 1000
+#define GROWN_KIB  16384 /* 40 times 128 KiB of replies; 10,000 connections */
+
+/* Names with "big" have more than fits a datagram. */
+static void answer_big(const struct asked *q, void *ctx)
+{
+    uint8_t msg[MESSAGE_MAX], rdata[BIG_LEN];
+    if (strncmp(q->name, "big", 3) != 0) {
+        answer_all(q, ctx);
+        return;
+    }
+    size_t len = reply_start(q, NOERROR, msg);
+    if (!q->tcp) {
+        msg[2] |= 2;
+        reply_send(q, 0, msg, len);
+        return;
+    }
+    memset(rdata, 'x', sizeof rdata);
+    for (size_t i = 0; i < sizeof rdata; i += 250)
+        rdata[i] = 249;
+    reply_send(q, 0, msg, reply_add(msg, len, TYPE_TXT, 300, rdata, sizeof rdata));
+}
+
+static int open_stream(unsigned client)
+{
+    int fd = client_socket(client, SOCK_STREAM);
+    ck_assert_int_ge(fd, 0);
+    return fd;
+}
+
+static void must_send(int fd, const void *bytes, size_t len)
+{
+    ck_assert_int_eq(send(fd, bytes, len, MSG_NOSIGNAL), (ssize_t)len);
+}
+
+/* The one reply that is owed, to the question with this ID. */
+static void must_be_answered(int fd, unsigned id)
+{
+    static uint8_t reply[REPLY_MAX];
+    size_t len = read_frame(fd, reply);
+    ck_assert_uint_ge(len, 12);
+    ck_assert_uint_eq((unsigned)(reply[0] << 8 | reply[1]), id);
+    ck_assert_uint_eq(reply[3] & 15, NOERROR);
+}
+
+/* Nothing more comes but the end, orderly or not. */
+static void must_end(int fd)
+{
+    uint8_t byte;
+    ck_assert_int_le(recv(fd, &byte, 1, 0), 0);
+    close(fd);
+}
+
+static void reset(int fd)
+{
+    const struct linger none = {.l_onoff = 1};
+    ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none), 0);
+    close(fd);
+}
+
+static void byte_by_byte(void)
+{
+    uint8_t frame[300];
+    size_t len = write_frame(frame, 7, "hot0.example.com", TYPE_A);
+    const int on = 1;
+    int fd = open_stream(1);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    for (size_t i = 0; i < len; i++)
+        must_send(fd, frame + i, 1);
+    must_be_answered(fd, 7);
+    close(fd);
+}
+
+static void length_of_zero(void)
+{
+    uint8_t bytes[302] = {0, 0};
+    size_t len = 2 + write_frame(bytes + 2, 7, "hot0.example.com", TYPE_A);
+    int fd = open_stream(1);
+    must_send(fd, bytes, len);
+    must_end(fd);
+}
+
+static void cut_prefix(void)
+{
+    int fd = open_stream(1);
+    must_send(fd, "\0", 1);
+    ck_assert_int_eq(shutdown(fd, SHUT_WR), 0);
+    must_end(fd);
+}
+
+/* What was answered before it was read leaves before the end. */
+static void trailing_garbage(void)
+{
+    uint8_t bytes[400];
+    size_t len = write_frame(bytes, 9, "localhost", TYPE_A);
+    memcpy(bytes + len, "\0\5abcde", 7);
+    int fd = open_stream(1);
+    must_send(fd, bytes, len + 7);
+    must_be_answered(fd, 9);
+    must_end(fd);
+}
+
+/* Urgent bytes are no part of the stream, wherever they come. */
+static void urgent_bytes(void)
+{
+    uint8_t frame[300];
+    size_t len = write_frame(frame, 11, "hot0.example.com", TYPE_A);
+    int fd = open_stream(1);
+    ck_assert_int_eq(send(fd, "!", 1, MSG_OOB | MSG_NOSIGNAL), 1);
+    must_send(fd, frame, len / 2);
+    ck_assert_int_eq(send(fd, "!", 1, MSG_OOB | MSG_NOSIGNAL), 1);
+    must_send(fd, frame + len / 2, len - len / 2);
+    must_be_answered(fd, 11);
+    close(fd);
+}
+
+static void resets_in_mid_message(void)
+{
+    uint8_t frame[300];
+    size_t len = write_frame(frame, 11, "hot0.example.com", TYPE_A);
+    for (unsigned i = 0; i < 300; i++) {
+        int fd = open_stream(i % 10);
+        must_send(fd, frame, 1 + i % (len - 1));
+        reset(fd);
+    }
+}
+
+/* Asks for more than ever fits, and takes nothing. */
+static void never_reading(void)
+{
+    uint8_t frame[300];
+    size_t len = write_frame(frame, 1, "big.example.com", TYPE_TXT), sent = 0;
+    static uint8_t reply[REPLY_MAX];
+    int fds[40];
+    fds[0] = open_stream(1);
+    must_send(fds[0], frame, len);
+    ck_assert_uint_gt(read_frame(fds[0], reply), BIG_LEN);
+    close(fds[0]);
+    for (unsigned i = 0; i < 40; i++) {
+        const int small = 4096;
+        fds[i] = open_stream(i % 4);
+        setsockopt(fds[i], SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+        struct pollfd p = {.fd = fds[i], .events = POLLOUT};
+        for (unsigned n = 0; n < 20000 && poll(&p, 1, 5) == 1; n++) {
+            ssize_t took = send(fds[i], frame, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+            if (took != (ssize_t)len)
+                break;
+            sent++;
+        }
+    }
+    row("| never reading | 40 connections | %zu questions of %d bytes of answer written |", sent,
+        BIG_LEN);
+    for (unsigned i = 0; i < 40; i++)
+        close(fds[i]);
+}
+
+struct writer {
+    int fd;
+    const uint8_t *bytes;
+    size_t len;
+    bool failed;
+};
+
+static void *write_all(void *arg)
+{
+    struct writer *w = arg;
+    size_t sent = 0;
+    while (sent < w->len) {
+        ssize_t n = send(w->fd, w->bytes + sent, w->len - sent, MSG_NOSIGNAL);
+        if (n <= 0)
+            break;
+        sent += (size_t)n;
+    }
+    w->failed = sent < w->len;
+    return NULL;
+}
+
+static void pipelined(void)
+{
+    static uint8_t bytes[PIPELINED * 40], reply[REPLY_MAX];
+    static bool seen[PIPELINED];
+    struct writer w = {.fd = open_stream(1), .bytes = bytes};
+    pthread_t thread;
+    uint8_t frame[300];
+    for (unsigned id = 0; id < PIPELINED; id++) {
+        char name[32];
+        snprintf(name, sizeof name, "hot%u.example.com", id % 50);
+        size_t len = write_frame(frame, id, name, TYPE_A);
+        memcpy(bytes + w.len, frame, len);
+        w.len += len;
+    }
+    ck_assert_int_eq(pthread_create(&thread, NULL, write_all, &w), 0);
+    for (unsigned n = 0; n < PIPELINED; n++) {
+        size_t len = read_frame(w.fd, reply);
+        ck_assert_msg(len >= 12, "the connection ended after %u replies", n);
+        unsigned id = (unsigned)(reply[0] << 8 | reply[1]);
+        ck_assert_msg(id < PIPELINED && !seen[id], "reply %u: ID %u", n, id);
+        seen[id] = true;
+    }
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    ck_assert(!w.failed);
+    close(w.fd);
+}
+
+/* So many that dnsd has to turn some away. */
+static void idle_connections(void)
+{
+    static int fds[IDLE_MAX];
+    size_t most = raise_limit() - 100 < IDLE_MAX ? raise_limit() - 100 : IDLE_MAX;
+    most = harness_slow() ? most / 10 : most;
+    uint64_t begun_ms = now_ms();
+    for (unsigned i = 0; i < most; i++)
+        fds[i] = client_socket(300 + i % ADDRESSES, SOCK_STREAM);
+    row("| idle connections | %zu from %d addresses | in %lu ms; dnsd has %zu descriptors |", most,
+        ADDRESSES, (unsigned long)(now_ms() - begun_ms), descriptors(dut));
+    for (unsigned i = 0; i < most; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+}
+
+static void connect_flood(void)
+{
+    unsigned most = harness_slow() ? CONNECTS / 10 : CONNECTS;
+    uint64_t begun_ms = now_ms();
+    for (unsigned i = 0; i < most; i++) {
+        int fd = client_socket(600 + i % ADDRESSES, SOCK_STREAM);
+        if (fd >= 0 && i % 3 == 0)
+            close(fd);
+        else if (fd >= 0)
+            reset(fd);
+    }
+    row("| connect flood | %u from %d addresses | in %lu ms |", most, ADDRESSES,
+        (unsigned long)(now_ms() - begun_ms));
+}
+
+static const struct {
+    const char *name;
+    void (*play)(void);
+} streams[] = {
+    {"byte by byte", byte_by_byte},
+    {"a length of 0", length_of_zero},
+    {"a prefix cut in two", cut_prefix},
+    {"trailing garbage", trailing_garbage},
+    {"urgent bytes", urgent_bytes},
+    {"300 resets in mid-message", resets_in_mid_message},
+    {"never reading", never_reading},
+    {"65,535 pipelined", pipelined},
+    {"idle connections", idle_connections},
+    {"a connect flood", connect_flood},
+};
+
+START_TEST(streams_that_break_the_rules_disturb_nobody_else)
+{
+    struct honest h;
+    raise_limit();
+    struct responder *server = responder_start(answer_big, NULL);
+    dut = dnsd_start("-forward %s", responder_at(server));
+    honest_start(&h, 50, WAIT_MS);
+    unsigned long before_kib = status_kib(dut, "VmHWM:");
+    streams[_i].play();
+    byte_by_byte(); /* service goes on for streams too */
+    honest_end(&h, streams[_i].name);
+    unsigned long grown_kib = status_kib(dut, "VmHWM:") - before_kib;
+    row("| %s | beside it %lu answers over UDP, slowest %lu ms | memory +%lu KiB at most |",
+        streams[_i].name, h.asked, h.slowest_ms, grown_kib);
+    if (!harness_slow()) {
+        ck_assert_msg(h.slowest_ms <= SLOWEST_MS, "%s: an answer took %lu ms", streams[_i].name,
+            h.slowest_ms);
+        ck_assert_msg(grown_kib <= GROWN_KIB, "%s: %lu KiB", streams[_i].name, grown_kib);
+    }
+    responder_stop(server);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("system/hostile_client");
     TCase *c = harness_case(s, "hostile_client");
     tcase_add_test(c, messages_made_by_others_over_udp);
     tcase_add_test(c, messages_made_by_others_over_tcp);
+    tcase_add_loop_test(c, streams_that_break_the_rules_disturb_nobody_else, 0,
+        (int)(sizeof streams / sizeof streams[0]));
     return harness_run(s);
 }
