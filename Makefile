@@ -33,7 +33,7 @@ DNSD = dnsd $(PURE) $(NET) $(OPS)
 LIBS = -lev -lsodium -lzscanner -lsystemd -lseccomp -lcap-ng
 
 # Unit tests: each program, and the modules that it links. The list measures the coupling.
-UNIT = addr quantity rrtype rng wire rebind cookie cache predict poison special conf server resolvconf savefile log querylog trouble stats dump privilege sandbox reader tree ttls \
+UNIT = addr quantity rrtype rng wire rebind cookie cache predict poison special conf server resolvconf savefile log querylog trouble stats dump writer privilege sandbox reader tree ttls \
        logline trace rehearsal stub report loop turn udp tcp exchange
 UNIT_addr       = addr
 UNIT_quantity   = quantity
@@ -57,6 +57,8 @@ UNIT_querylog   = ops/querylog ops/log $(WIRE) addr rrtype quantity
 UNIT_trouble    = ops/trouble ops/querylog server addr rrtype quantity $(WIRE)
 UNIT_stats      = ops/stats wire_name addr
 UNIT_dump       = ops/dump ops/savefile ops/writer rrtype quantity $(WIRE)
+UNIT_writer     = ops/writer
+LINK_writer     = -Wl,--wrap=close_range
 UNIT_privilege  = ops/privilege ops/log
 UNIT_sandbox    = ops/sandbox ops/privilege ops/savefile ops/log
 LINK_sandbox    = $(foreach f,syscall prctl seccomp_load,-Wl,--wrap=$(f))

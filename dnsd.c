@@ -413,10 +413,14 @@ static bool keeps_predictions(const struct dnsd *d)
 /* At the end, when there is nobody any more to keep waiting. */
 static void save_predictions(const struct dnsd *d)
 {
-    if (d->save.pid > 0)
-        (void)waitpid(d->save.pid, NULL, 0); /* one writer at a time */
+    int status;
     if (!keeps_predictions(d))
         return;
+    if (d->save.pid > 0 && !writer_await(d->save.pid, &status, STOP_MS)) { /* one at a time */
+        log_error("%s: not written: the disk has not taken what was written before",
+            d->conf->predict_file);
+        return;
+    }
     if (write_predictions(d) < 0)
         log_error("%s: not written: %s", d->conf->predict_file, strerror(errno));
     else
@@ -462,7 +466,7 @@ static const char *what_went_wrong(int status)
 /* Whether the writer has ended, and how. */
 static bool has_ended(struct writing *w, int *status)
 {
-    if (w->pid == 0 || waitpid(w->pid, status, WNOHANG) != w->pid)
+    if (w->pid == 0 || !writer_has_ended(w->pid, status))
         return false;
     w->pid = 0;
     return true;
@@ -923,6 +927,8 @@ static enum exit_code code_of(int error)
 static int start_reader(struct dnsd *d)
 {
     log_open(false);
+    /* Who starts us may ignore it, and then no child could be waited for. */
+    signal(SIGCHLD, SIG_DFL);
     if (d->conf->sandbox == CONF_SANDBOX_OFF)
         return 0;
     d->reader = reader_start(d->argc, d->argv, d->conf);

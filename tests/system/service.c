@@ -502,6 +502,20 @@ START_TEST(a_dump_is_told_with_its_file)
 }
 END_TEST
 
+/* As some supervisors start their programs. */
+START_TEST(a_dump_follows_a_dump_where_sigchld_came_ignored)
+{
+    const char *path = path_of("learned.dot");
+    signal(SIGCHLD, SIG_IGN);
+    struct dnsd *d = dnsd_start("-forward 192.0.2.1 -predict -predict-dump %s", path);
+    signal(SIGCHLD, SIG_DFL);
+    for (int i = 0; i < 2; i++) {
+        dnsd_statistic(d, "questions: ");
+        dnsd_await(d, text("dumped to %s", path));
+    }
+}
+END_TEST
+
 /* ---- root ------------------------------------------------------------------------------------ */
 
 START_TEST(root_is_given_up_for_good)
@@ -578,6 +592,7 @@ int main(void)
     tcase_add_test(c, listeners_in_each_others_way_are_not_blamed_on_others);
     tcase_add_test(c, verbose_tells_which_files_and_servers_and_who_it_became);
     tcase_add_test(c, a_dump_is_told_with_its_file);
+    tcase_add_test(c, a_dump_follows_a_dump_where_sigchld_came_ignored);
     tcase_add_test(c, root_is_given_up_for_good);
     tcase_add_test(c, a_file_that_only_root_may_read_stays_as_it_was_at_the_start);
     tcase_add_test(c, a_user_that_does_not_exist_is_named);
