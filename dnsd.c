@@ -69,6 +69,7 @@ struct dnsd {
     struct rng *rng;
     struct upstream *upstream;
     struct core *core;
+    size_t cache_bytes; /* a reload does not change it */
     struct poison *poison;
     struct querylog *querylog;
     uint64_t querylog_due_ms;
@@ -601,6 +602,7 @@ static void core_do(void *ctx, uint64_t now_ms)
 static int start_core(struct dnsd *d)
 {
     struct core_conf conf = core_conf(d->conf);
+    d->cache_bytes = conf.cache_bytes;
     turn_add_end(d->turn, end_turn, &d->core);
     d->upstream = exchange_open(d->loop, d->turn, d->rng);
     if (d->upstream == NULL)
@@ -624,7 +626,6 @@ static int start_core(struct dnsd *d)
     d->servers_due_ms = UINT64_MAX;
     d->save_due_ms = turn_now_ms(d->turn) + d->conf->predict_save_ms;
     query_set_poison(core_desk(d->core), d->poison);
-    load_predictions(d);
     return 0;
 }
 
@@ -794,6 +795,7 @@ static void log_memory(const struct dnsd *d)
 {
     const double mib = 1 << 20;
     struct core_conf conf = core_conf(d->conf);
+    conf.cache_bytes = d->cache_bytes;
     struct core_bytes core = core_bytes_max(&conf);
     size_t questions = core.questions + exchange_bytes_max(FLIGHT_UDP_OPEN * FLIGHTS_MAX,
                                             FLIGHT_TCP_MAX * FLIGHTS_MAX);
@@ -978,7 +980,10 @@ static enum exit_code start(struct dnsd *d)
     /* As the user who opens it anew after each rotation. */
     if (d->conf->query_log[0] != '\0' && (d->querylog = querylog_open(d->conf->query_log)) == NULL)
         return errno == ENOMEM ? EXIT_MEMORY : EXIT_FILE;
-    return enter_sandbox(d);
+    code = enter_sandbox(d);
+    if (code == EXIT_OK)
+        load_predictions(d); /* whoever may write that file is not root */
+    return code;
 }
 
 static void end(struct dnsd *d)

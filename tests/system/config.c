@@ -237,6 +237,8 @@ START_TEST(what_takes_a_restart_is_told_and_nothing_else)
     dnsd_await(d, "the new -cache-size takes a restart");
     dnsd_await(d, "the new -query-log takes a restart");
     must_lack(read_file(d->log), "-listen takes");
+    dnsd_statistic(d, "questions: ");
+    must_have(dnsd_await(d, "memory: at most "), ": cache 64.0,");
 }
 END_TEST
 

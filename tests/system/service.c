@@ -559,6 +559,20 @@ START_TEST(a_file_that_only_root_may_read_stays_as_it_was_at_the_start)
 }
 END_TEST
 
+/* Whoever may write it must not be able to feed root. */
+START_TEST(the_predict_file_is_read_by_the_user_and_not_by_root)
+{
+    if (getuid() != 0) {
+        printf("skipped: this is for root\n");
+        return;
+    }
+    const char *learned = write_file("learned", "nothing that was saved");
+    ck_assert_int_eq(chmod(learned, 0600), 0);
+    struct dnsd *d = dnsd_start_as_root("-forward 192.0.2.1 -predict -predict-file %s", learned);
+    dnsd_await(d, text("%s: Permission denied; nothing is known at first", learned));
+}
+END_TEST
+
 START_TEST(a_user_that_does_not_exist_is_named)
 {
     struct output o = run_dnsd("-forward 192.0.2.1 -user no-such-user -listen %s -port %u",
@@ -595,6 +609,7 @@ int main(void)
     tcase_add_test(c, a_dump_follows_a_dump_where_sigchld_came_ignored);
     tcase_add_test(c, root_is_given_up_for_good);
     tcase_add_test(c, a_file_that_only_root_may_read_stays_as_it_was_at_the_start);
+    tcase_add_test(c, the_predict_file_is_read_by_the_user_and_not_by_root);
     tcase_add_test(c, a_user_that_does_not_exist_is_named);
     return harness_run(s);
 }
