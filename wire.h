@@ -221,8 +221,9 @@ enum wire_answer_kind {
     WIRE_ANSWER_NXDOMAIN,  /* with such a SOA; may have a CNAME chain before it */
     WIRE_ANSWER_NO_SOA,    /* negative without a usable SOA: may be passed on, never cached */
     WIRE_ANSWER_TRUNCATED, /* TC=1: nothing is packed */
-    WIRE_ANSWER_ERROR,     /* any other rcode; a packed answer without records carries it, or none
-                              where the rcode is above 15 */
+    WIRE_ANSWER_ERROR,     /* any other rcode, or SERVFAIL in place of a NOERROR without SOA whose
+                              answer records are all off the chain; a packed answer without records
+                              carries it, or none where the rcode is above 15 */
     WIRE_ANSWER_MALFORMED, /* does not parse up to its last record (bytes behind that are ignored),
                               or is no answer to the question; nothing is packed */
 };

@@ -471,9 +471,27 @@ static size_t rebuild(const struct pack *p, uint8_t *table, uint8_t *body, size_
     return w.failed ? SIZE_MAX : w.len;
 }
 
+/* Whether there are answer records, and every one of them belongs to another question: whoever says
+ * so says nothing about this one. */
+static bool is_beside_question(const struct pack *p)
+{
+    size_t at = p->section_at[WIRE_SECTION_ANSWER];
+
+    for (unsigned n = p->records[WIRE_SECTION_ANSWER]; n > 0; n--) {
+        struct wire_view v;
+        wire_record_read(&p->src, &at, &v);
+        if (v.class != p->asked->class)
+            continue;
+        if (chain_find(p, v.owner_at) >= 0)
+            return false;
+        if (v.type == WIRE_TYPE_DNAME && is_above_chain(p, v.owner_at))
+            return false;
+    }
+    return p->records[WIRE_SECTION_ANSWER] > 0;
+}
+
 /* Decides what the reply says and which records go with it. Returns 0, or -1 where cap is too
- * small.
- */
+ * small. */
 static int plan_all(struct pack *p, uint8_t *table, size_t cap, struct wire_answer *a)
 {
     p->ttl_s = NEVER_S;
@@ -488,13 +506,31 @@ static int plan_all(struct pack *p, uint8_t *table, size_t cap, struct wire_answ
         a->kind = p->rcode == WIRE_NXDOMAIN ? WIRE_ANSWER_NXDOMAIN : WIRE_ANSWER_NODATA;
     else if (p->rcode == WIRE_NOERROR && p->chain[0].cname_at != 0)
         a->kind = WIRE_ANSWER_POSITIVE; /* what it leads to is not told */
+    else if (p->rcode == WIRE_NOERROR && is_beside_question(p))
+        a->kind = WIRE_ANSWER_ERROR;
     else
         a->kind = WIRE_ANSWER_NO_SOA;
+    if (a->kind == WIRE_ANSWER_ERROR)
+        return 0;
     if (plan(p, WIRE_SECTION_AUTHORITY, table, cap) < 0)
         return -1;
     if (p->n_targets == 0)
         return 0;
     return plan(p, WIRE_SECTION_ADDITIONAL, table, cap);
+}
+
+/* An error without records. */
+static enum wire_answer_kind pack_error(
+    unsigned rcode, uint8_t *out, size_t cap, struct wire_answer *a)
+{
+    static const uint16_t none[3];
+
+    a->rcode = (uint16_t)rcode;
+    if (rcode <= WIRE_RCODE && cap >= WIRE_PACKED_HEAD) {
+        wire_packed_write_head(out, (uint16_t)rcode, none, 0);
+        a->packed_len = WIRE_PACKED_HEAD;
+    }
+    return a->kind = WIRE_ANSWER_ERROR;
 }
 
 static enum wire_answer_kind pack_records(
@@ -504,6 +540,8 @@ static enum wire_answer_kind pack_records(
 
     if (cap < WIRE_PACKED_HEAD || plan_all(p, table, cap - WIRE_PACKED_HEAD, a) < 0)
         return a->kind = WIRE_ANSWER_MALFORMED;
+    if (a->kind == WIRE_ANSWER_ERROR)
+        return pack_error(WIRE_SERVFAIL, out, cap, a);
     size_t table_len = 2 * p->n_kept;
     size_t room = cap - WIRE_PACKED_HEAD - table_len;
     uint8_t *body = table + table_len;
@@ -561,9 +599,5 @@ enum wire_answer_kind wire_pack_answer(const uint8_t *reply, size_t len,
         flags = (uint16_t)(p.rcode | (keep_ad ? flags & WIRE_AD : 0));
         return pack_records(&p, flags, out, cap, a);
     }
-    if (p.rcode <= WIRE_RCODE && cap >= WIRE_PACKED_HEAD) {
-        wire_packed_write_head(out, (uint16_t)p.rcode, p.kept, 0);
-        a->packed_len = WIRE_PACKED_HEAD;
-    }
-    return a->kind = WIRE_ANSWER_ERROR;
+    return pack_error(p.rcode, out, cap, a);
 }

@@ -275,6 +275,34 @@ START_TEST(error_of_the_only_server_is_passed_on)
 }
 END_TEST
 
+/* The first server gives an address of another name, and nothing of what it was asked. */
+static void first_talks_of_others(struct world *world, struct sent *s, void *ctx)
+{
+    uint8_t out[WIRE_MESSAGE_MAX];
+    (void)world, (void)ctx;
+    if (s->server.ip[15] != 1) {
+        world_answer(s);
+        return;
+    }
+    size_t len = world_reply_start(s, WIRE_NOERROR, out);
+    len = world_add(out, len, 0, "b.example", WIRE_TYPE_A, 300, (const uint8_t *)"\300\0\2\102", 4);
+    world_plan(s, 40, UPSTREAM_REPLY, out, len);
+}
+
+START_TEST(an_answer_about_other_names_asks_the_next_server)
+{
+    for (size_t n_servers = 1; n_servers <= 2; n_servers++) {
+        restart(n_servers);
+        w->server = first_talks_of_others;
+        struct asked *a = world_ask(w, 1, "a.example", WIRE_TYPE_A);
+        world_run_for(w, 1000);
+        ck_assert_uint_eq(asked_rcode(a), n_servers == 1 ? WIRE_SERVFAIL : WIRE_NOERROR);
+        ck_assert_uint_eq(a->reply[7], n_servers - 1);
+        ck_assert_uint_le(w->n_sent, n_servers);
+    }
+}
+END_TEST
+
 static bool has_opt(const struct sent *s)
 {
     return s->msg[11] == 1;
@@ -1185,6 +1213,7 @@ static void add_tests(TCase *t)
     tcase_add_test(t, no_server_at_all_is_servfail_at_once);
     tcase_add_test(t, error_of_one_server_asks_the_next);
     tcase_add_test(t, error_of_the_only_server_is_passed_on);
+    tcase_add_test(t, an_answer_about_other_names_asks_the_next_server);
     tcase_add_test(t, server_without_edns_is_asked_without);
     tcase_add_test(t, truncated_goes_to_tcp_once_and_is_cached);
     tcase_add_test(t, truncated_for_ever_ends);

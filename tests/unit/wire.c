@@ -1181,6 +1181,42 @@ START_TEST(a_referral_is_no_answer)
 }
 END_TEST
 
+START_TEST(an_answer_to_nothing_but_other_names_is_an_error)
+{
+    for (int soa = 0; soa < 2; soa++) {
+        m_start(&m, WIRE_QR, "www.example", WIRE_TYPE_A);
+        m_a(&m, AN, "other.example", 100, 1);
+        m_to(&m, AN, "other.example", WIRE_TYPE_CNAME, 100, "www.example");
+        m_to(&m, AN, "elsewhere", WIRE_TYPE_DNAME, 100, "example");
+        if (soa)
+            m_soa(&m, NS, "example", 900, 60);
+        ck_assert_int_eq(pack(&m), soa ? WIRE_ANSWER_NODATA : WIRE_ANSWER_ERROR);
+        ck_assert_uint_eq(packed.a.rcode, soa ? WIRE_NOERROR : WIRE_SERVFAIL);
+    }
+    m_start(&m, WIRE_QR, "www.example", WIRE_TYPE_A);
+    m_a(&m, AN, "other.example", 100, 1);
+    ck_assert_int_eq(pack(&m), WIRE_ANSWER_ERROR);
+    ck_assert_uint_eq(packed.a.ttl_s, 0);
+    ck_assert_uint_eq(packed.a.packed_len, 10);
+    ck_assert_str_eq(served(), "");
+}
+END_TEST
+
+START_TEST(a_denial_with_records_of_the_name_or_of_others_stays_one)
+{
+    m_start(&m, WIRE_QR | WIRE_NXDOMAIN, "www.example", WIRE_TYPE_A);
+    m_a(&m, AN, "other.example", 100, 1);
+    ck_assert_int_eq(pack(&m), WIRE_ANSWER_NO_SOA);
+    m_start(&m, WIRE_QR, "www.example", WIRE_TYPE_A);
+    m_rrsig(&m, AN, "@", 100, WIRE_TYPE_A);
+    ck_assert_int_eq(pack(&m), WIRE_ANSWER_NO_SOA);
+    m_start(&m, WIRE_QR, "www.example", WIRE_TYPE_A);
+    m_a(&m, AN, "other.example", 100, 1);
+    m_to(&m, AN, "example", WIRE_TYPE_DNAME, 100, "elsewhere");
+    ck_assert_int_eq(pack(&m), WIRE_ANSWER_NO_SOA);
+}
+END_TEST
+
 START_TEST(addresses_of_targets_come_along)
 {
     m_start(&m, WIRE_QR, "_s._tcp.example", WIRE_TYPE_SRV);
@@ -2396,6 +2432,8 @@ static void add_answers(Suite *suite)
     tcase_add_test(answers, what_nxdomain_denies_is_not_served);
     tcase_add_test(answers, a_negative_answer_keeps_its_proof_for_those_who_check_it);
     tcase_add_test(answers, a_referral_is_no_answer);
+    tcase_add_test(answers, an_answer_to_nothing_but_other_names_is_an_error);
+    tcase_add_test(answers, a_denial_with_records_of_the_name_or_of_others_stays_one);
     tcase_add_test(answers, addresses_of_targets_come_along);
     tcase_add_test(answers, services_lead_to_their_target_or_to_themselves);
     tcase_add_test(answers, thousands_of_targets_cost_no_more_than_some);
