@@ -135,7 +135,9 @@ REPLAY = flight query rebind cookie predict budget random hostile
 REPLAY_hostile = tests/system/forgery
 LINK_replay_query = $(foreach f,malloc calloc,-Wl,--wrap=$(f))
 # System: the real program, real sockets and other people's clients (tests/system/harness.c).
-SYSTEM = hostile_client predict upstream clients load service memory config faults sandbox
+SYSTEM = hostile_upstream hostile_client predict upstream clients load service memory config faults \
+         sandbox
+SYSTEM_hostile_upstream = tests/system/liar tests/system/forgery tests/system/dissect
 SYSTEM_hostile_client = tests/system/dissect
 # Scripts that look at the tree; each ends with a closing line like Check's.
 SCRIPTS = tests/layers tests/manual tests/unitfile tests/rules tests/sequence tests/rehearse

@@ -30,7 +30,7 @@
 #define TEXTS_MAX    16384
 #define WORDS_MAX    128
 #define CHILDREN_MAX 64
-#define DNSDS_MAX    16
+#define DNSDS_MAX    64
 #define TRIES        8 /* for a port that was free a moment ago */
 #define SHOWN_MAX    20000
 #define SANITIZER    "exitcode=99" /* none of dnsd's own */

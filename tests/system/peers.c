@@ -7,6 +7,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -19,7 +20,7 @@
 
 #define HEADER_LEN 12
 #define ASKED_MAX  8192
-#define PLANS_MAX  512
+#define PLANS_MAX  4096
 #define CONNS_MAX  32
 
 static unsigned u16(const uint8_t *at)
@@ -107,6 +108,16 @@ static void read_answers(struct reply *r, const uint8_t *msg, size_t len)
     }
 }
 
+struct reply reply_read(const uint8_t *msg, size_t len)
+{
+    struct reply r = {.came = true, .len = len};
+    r.truncated = (msg[2] & 2) != 0;
+    r.rcode = msg[3] & 15;
+    r.answers = u16(msg + 6);
+    read_answers(&r, msg, len);
+    return r;
+}
+
 struct reply receive(struct question q, uint64_t wait_ms)
 {
     uint8_t msg[MESSAGE_MAX];
@@ -117,13 +128,9 @@ struct reply receive(struct question q, uint64_t wait_ms)
     close(q.fd);
     if (n < HEADER_LEN)
         return r;
-    r.came = true;
-    r.len = (size_t)n;
-    r.truncated = (msg[2] & 2) != 0;
-    r.rcode = msg[3] & 15;
-    r.answers = u16(msg + 6);
-    read_answers(&r, msg, r.len);
-    return r;
+    struct reply read = reply_read(msg, (size_t)n);
+    read.took_ms = r.took_ms;
+    return read;
 }
 
 struct reply resolve(const struct dnsd *d, const char *name, enum type type)
@@ -135,9 +142,12 @@ struct reply resolve(const struct dnsd *d, const char *name, enum type type)
 
 /* ---- the server ------------------------------------------------------------------------------ */
 
-/* A reply that is to leave. */
+enum deed { SEND, HANG_UP, RESET };
+
+/* What is to happen. */
 struct plan {
     uint64_t due_ms;
+    enum deed deed;
     bool tcp;
     int fd;
     struct sockaddr_in to;
@@ -163,6 +173,7 @@ struct responder {
     const char *address;
     uint16_t port;
     int udp, tcp, wake[2];
+    bool without_tcp;
     responder_script *script;
     void *ctx;
     struct plan plans[PLANS_MAX];
@@ -256,9 +267,10 @@ static void take_bytes(struct responder *r, struct conn *c)
 
 static void accept_conn(struct responder *r)
 {
-    int fd = accept4(r->tcp, NULL, NULL, SOCK_CLOEXEC);
+    int fd = accept4(r->tcp, NULL, NULL, SOCK_CLOEXEC), on = 1;
     if (fd < 0)
         return;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* pieces stay pieces */
     if (r->n_conns == CONNS_MAX) {
         close(fd);
         return;
@@ -267,30 +279,39 @@ static void accept_conn(struct responder *r)
     r->conns[r->n_conns++].fd = fd;
 }
 
-static void carry_out(struct responder *r, struct plan *p)
+/* The thread then sees an end, and closes. */
+static void end_conn(int fd, bool reset)
 {
-    if (!p->tcp)
-        (void)sendto(p->fd, p->msg, p->len, 0, (struct sockaddr *)&p->to, sizeof p->to);
-    else if (p->fd >= 0)
-        (void)send(p->fd, p->msg, p->len, MSG_NOSIGNAL);
-    free(p->msg);
-    *p = r->plans[--r->n_plans];
+    struct linger none = {.l_onoff = 1};
+    if (reset)
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+    shutdown(fd, SHUT_RD);
 }
 
-/* Sends what is due, and says in how many milliseconds more is. */
+static void carry_out(const struct plan *p)
+{
+    if (p->fd < 0)
+        return; /* the connection has gone */
+    if (p->deed != SEND)
+        end_conn(p->fd, p->deed == RESET);
+    else if (!p->tcp)
+        (void)sendto(p->fd, p->msg, p->len, 0, (const struct sockaddr *)&p->to, sizeof p->to);
+    else
+        (void)send(p->fd, p->msg, p->len, MSG_NOSIGNAL);
+}
+
+/* Does what is due, in order, and says in how many milliseconds more is. */
 static int carry_out_due(struct responder *r)
 {
     uint64_t now = now_ms();
-    int next_ms = -1;
-    for (size_t i = r->n_plans; i-- > 0;)
-        if (r->plans[i].due_ms <= now)
-            carry_out(r, &r->plans[i]);
-    for (size_t i = 0; i < r->n_plans; i++) {
-        int in_ms = (int)(r->plans[i].due_ms - now);
-        if (next_ms < 0 || in_ms < next_ms)
-            next_ms = in_ms;
+    size_t n = 0;
+    while (n < r->n_plans && r->plans[n].due_ms <= now) {
+        carry_out(&r->plans[n]);
+        free(r->plans[n++].msg);
     }
-    return next_ms;
+    r->n_plans -= n;
+    memmove(r->plans, r->plans + n, r->n_plans * sizeof *r->plans);
+    return r->n_plans > 0 ? (int)(r->plans[0].due_ms - now) : -1;
 }
 
 static void *serve(void *arg)
@@ -301,7 +322,7 @@ static void *serve(void *arg)
         size_t n = 3, n_conns = r->n_conns;
         p[0] = (struct pollfd){.fd = r->wake[0], .events = POLLIN};
         p[1] = (struct pollfd){.fd = r->udp, .events = POLLIN};
-        p[2] = (struct pollfd){.fd = r->tcp, .events = POLLIN};
+        p[2] = (struct pollfd){.fd = r->without_tcp ? -1 : r->tcp, .events = POLLIN};
         for (size_t i = 0; i < n_conns; i++)
             p[n++] = (struct pollfd){.fd = r->conns[i].fd, .events = POLLIN};
         if (poll(p, n, carry_out_due(r)) <= 0)
@@ -326,17 +347,19 @@ static bool listen_both(struct responder *r)
     r->tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     setsockopt(r->tcp, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (bind(r->udp, (struct sockaddr *)&a, sizeof a) == 0 &&
-        bind(r->tcp, (struct sockaddr *)&a, sizeof a) == 0 && listen(r->tcp, 16) == 0)
+        bind(r->tcp, (struct sockaddr *)&a, sizeof a) == 0 &&
+        (r->without_tcp || listen(r->tcp, 16) == 0))
         return true;
     close(r->udp);
     close(r->tcp);
     return false;
 }
 
-struct responder *responder_start(responder_script *script, void *ctx)
+static struct responder *create(responder_script *script, void *ctx, bool without_tcp)
 {
     struct responder *r = calloc(1, sizeof *r);
     ck_assert_ptr_nonnull(r);
+    r->without_tcp = without_tcp;
     r->script = script;
     r->ctx = ctx;
     r->address = own_address();
@@ -347,6 +370,16 @@ struct responder *responder_start(responder_script *script, void *ctx)
     ck_assert_int_eq(pthread_mutex_init(&r->lock, NULL), 0);
     ck_assert_int_eq(pthread_create(&r->thread, NULL, serve, r), 0);
     return r;
+}
+
+struct responder *responder_start(responder_script *script, void *ctx)
+{
+    return create(script, ctx, false);
+}
+
+struct responder *responder_start_without_tcp(responder_script *script, void *ctx)
+{
+    return create(script, ctx, true);
 }
 
 void responder_stop(struct responder *r)
@@ -427,35 +460,71 @@ size_t reply_add(
     return add(msg, len, 6, type, ttl_s, rdata, rdata_len);
 }
 
-void reply_send(const struct asked *q, unsigned delay_ms, const uint8_t *msg, size_t len)
+/* Behind what is due at the same time. bytes become the plan's. */
+static void plan(
+    const struct asked *q, unsigned delay_ms, enum deed deed, uint8_t *bytes, size_t len)
 {
     struct responder *r = q->r;
-    size_t prefix = q->tcp ? 2 : 0;
-    uint8_t *copy = malloc(len + prefix);
-    if (copy == NULL || r->n_plans == PLANS_MAX) {
-        free(copy);
-        return;
-    }
-    if (q->tcp)
-        put_u16(copy, (unsigned)len);
-    memcpy(copy + prefix, msg, len);
-    r->plans[r->n_plans++] = (struct plan){
+    struct plan p = {
         .due_ms = now_ms() + delay_ms,
+        .deed = deed,
         .tcp = q->tcp,
         .fd = q->tcp ? q->fd : r->udp,
         .to = q->from,
-        .msg = copy,
-        .len = len + prefix,
+        .msg = bytes,
+        .len = len,
     };
+    size_t at = r->n_plans;
+    if (at == PLANS_MAX) {
+        free(bytes);
+        return;
+    }
+    while (at > 0 && r->plans[at - 1].due_ms > p.due_ms)
+        at--;
+    memmove(r->plans + at + 1, r->plans + at, (r->n_plans++ - at) * sizeof p);
+    r->plans[at] = p;
+}
+
+void reply_send(const struct asked *q, unsigned delay_ms, const uint8_t *msg, size_t len)
+{
+    size_t prefix = q->tcp ? 2 : 0;
+    uint8_t *copy = malloc(len + prefix);
+    if (copy == NULL)
+        return;
+    if (q->tcp)
+        put_u16(copy, (unsigned)len);
+    memcpy(copy + prefix, msg, len);
+    plan(q, delay_ms, SEND, copy, len + prefix);
+}
+
+void reply_send_bytes(const struct asked *q, unsigned delay_ms, const uint8_t *bytes, size_t len)
+{
+    uint8_t *copy = malloc(len);
+    if (copy == NULL)
+        return;
+    memcpy(copy, bytes, len);
+    plan(q, delay_ms, SEND, copy, len);
+}
+
+static void send_from(
+    const struct asked *q, const char *address, uint16_t port, const uint8_t *msg, size_t len)
+{
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), on = 1;
+    struct sockaddr_in from = socket_address(address, port);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (bind(fd, (struct sockaddr *)&from, sizeof from) == 0)
+        (void)sendto(fd, msg, len, 0, (const struct sockaddr *)&q->from, sizeof q->from);
+    close(fd);
 }
 
 void reply_send_from_elsewhere(const struct asked *q, const uint8_t *msg, size_t len)
 {
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in own = socket_address(q->r->address, 0);
-    (void)bind(fd, (struct sockaddr *)&own, sizeof own);
-    (void)sendto(fd, msg, len, 0, (const struct sockaddr *)&q->from, sizeof q->from);
-    close(fd);
+    send_from(q, q->r->address, 0, msg, len);
+}
+
+void reply_send_from_stranger(const struct asked *q, const uint8_t *msg, size_t len)
+{
+    send_from(q, "127.1.2.3", q->r->port, msg, len);
 }
 
 void reply_a(const struct asked *q, unsigned delay_ms, uint32_t ttl_s, const char *address)
@@ -472,9 +541,12 @@ void reply_a(const struct asked *q, unsigned delay_ms, uint32_t ttl_s, const cha
     reply_send(q, delay_ms, msg, len);
 }
 
-void reply_reset(const struct asked *q)
+void reply_hang_up(const struct asked *q, unsigned delay_ms)
 {
-    struct linger none = {.l_onoff = 1};
-    setsockopt(q->fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
-    shutdown(q->fd, SHUT_RD); /* the thread sees an end and closes: that resets */
+    plan(q, delay_ms, HANG_UP, NULL, 0);
+}
+
+void reply_reset(const struct asked *q, unsigned delay_ms)
+{
+    plan(q, delay_ms, RESET, NULL, 0);
 }

@@ -34,6 +34,8 @@ struct question {
 };
 struct question ask(const struct dnsd *d, const char *name, enum type type);
 struct reply receive(struct question q, uint64_t wait_ms);
+/* What a whole message says, with at least a header. */
+struct reply reply_read(const uint8_t *msg, size_t len);
 /* Both. */
 struct reply resolve(const struct dnsd *d, const char *name, enum type type);
 
@@ -59,6 +61,8 @@ typedef void responder_script(const struct asked *q, void *ctx);
 
 /* Listens at a free port of own_address, UDP and TCP, until the test ends. */
 struct responder *responder_start(responder_script *script, void *ctx);
+/* The same, but connections are refused. */
+struct responder *responder_start_without_tcp(responder_script *script, void *ctx);
 void responder_stop(struct responder *r);
 uint16_t responder_port(const struct responder *r);
 /* Its address and port, as -forward wants them. */
@@ -72,13 +76,18 @@ size_t reply_start(const struct asked *q, enum rcode rcode, uint8_t msg[MESSAGE_
 /* Adds an answer record whose owner is the question's name. */
 size_t reply_add(
     uint8_t *msg, size_t len, enum type type, uint32_t ttl_s, const void *rdata, size_t rdata_len);
-/* Sends it the way the question came, at least delay_ms later. */
+/* Sends it the way the question came, at least delay_ms later. What is due at the same time leaves
+ * in the order of the calls. */
 void reply_send(const struct asked *q, unsigned delay_ms, const uint8_t *msg, size_t len);
-/* Sends it at once from another port. */
+/* The same without a length before it, where the question came over TCP: any bytes. */
+void reply_send_bytes(const struct asked *q, unsigned delay_ms, const uint8_t *bytes, size_t len);
+/* Sends it at once from another port; from another address. */
 void reply_send_from_elsewhere(const struct asked *q, const uint8_t *msg, size_t len);
+void reply_send_from_stranger(const struct asked *q, const uint8_t *msg, size_t len);
 /* The ordinary reply: one A record, or NODATA with a SOA for other types. */
 void reply_a(const struct asked *q, unsigned delay_ms, uint32_t ttl_s, const char *address);
-/* Ends the connection with a reset. */
-void reply_reset(const struct asked *q);
+/* Ends the connection, behind what is sent by then: orderly, or with a reset. */
+void reply_hang_up(const struct asked *q, unsigned delay_ms);
+void reply_reset(const struct asked *q, unsigned delay_ms);
 
 #endif

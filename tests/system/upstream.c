@@ -98,7 +98,7 @@ END_TEST
 static void reset_over_tcp(const struct asked *q, void *ctx)
 {
     if (q->tcp)
-        reply_reset(q);
+        reply_reset(q, 0);
     else
         truncate_over_udp(q, ctx);
 }
