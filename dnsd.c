@@ -944,6 +944,9 @@ static enum exit_code enter_sandbox(struct dnsd *d)
     snprintf(d->files.replaced[0], sizeof d->files.replaced[0], "%s", d->conf->predict_file);
     snprintf(d->files.replaced[1], sizeof d->files.replaced[1], "%s", d->conf->predict_dump);
     snprintf(d->files.appended, sizeof d->files.appended, "%s", d->conf->query_log);
+    if (sandbox_exposes(&d->files, d->conf->config))
+        log_warning("%s is where dnsd writes: who gets into it can have any file opened there",
+            d->conf->config);
     if (sandbox_enter(SANDBOX_SERVER, &d->files) < 0)
         return code_of(errno);
     d->sandboxed = true;

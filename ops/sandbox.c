@@ -579,6 +579,55 @@ bool sandbox_covers(const struct sandbox_files *files, const char *path)
     return path[0] == '\0';
 }
 
+/* The directory that this path is in, as it is without links; false: there is none. */
+static bool find_directory(const char *path, char directory[PATH_MAX])
+{
+    char own[PATH_MAX] = ".";
+    size_t len = directory_len(path);
+    if (path[0] == '\0' || len >= sizeof own)
+        return false;
+    if (len > 0)
+        snprintf(own, sizeof own, "%.*s", (int)len, path);
+    return realpath(own, directory) != NULL;
+}
+
+/* Both without links. */
+static bool is_below(const char *directory, const char *top)
+{
+    size_t len = strlen(top);
+    if (len > 0 && top[len - 1] == '/')
+        len--; /* the root */
+    return strncmp(directory, top, len) == 0 && (directory[len] == '/' || directory[len] == '\0');
+}
+
+/* Whether what can be written by way of writable is above the file at path. Either can be a link.
+ */
+static bool is_exposed(const char *path, const char *writable)
+{
+    char target[PATH_MAX], directory[PATH_MAX], top[PATH_MAX];
+    if (!find_directory(writable, top))
+        return false;
+    if (find_directory(path, directory) && is_below(directory, top))
+        return true;
+    return realpath(path, target) != NULL && find_directory(target, directory) &&
+           is_below(directory, top);
+}
+
+bool sandbox_exposes(const struct sandbox_files *files, const char *path)
+{
+    char log[PATH_MAX];
+    struct stat st;
+    for (size_t i = 0; i < COUNT_OF(files->replaced); i++)
+        if (is_exposed(path, files->replaced[i]))
+            return true;
+    /* As allow_log has it. */
+    if (strcmp(files->appended, "-") == 0 ||
+        (stat(files->appended, &st) == 0 && !S_ISREG(st.st_mode)))
+        return false;
+    return is_exposed(path, files->appended) ||
+           (realpath(files->appended, log) != NULL && is_exposed(path, log));
+}
+
 int sandbox_enter(enum sandbox_role role, const struct sandbox_files *files)
 {
     if (!SANITIZED && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {

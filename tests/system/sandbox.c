@@ -267,6 +267,23 @@ START_TEST(another_directory_to_write_in_takes_a_restart_and_says_so)
 }
 END_TEST
 
+/* The reader opens what the file of -config names, so that file should be safe from dnsd. */
+START_TEST(a_configuration_where_dnsd_writes_is_warned_of)
+{
+    if (!has_sandbox())
+        return;
+    ck_assert_int_eq(mkdir(path_of("state"), 0777), 0);
+    ck_assert_int_eq(chmod(path_of("state"), 0777), 0);
+    const char *conf = write_file("dnsd.conf", "forward 192.0.2.1\n");
+    struct dnsd *d =
+        dnsd_start("-config %s -predict -predict-file %s", conf, path_of("state/learned"));
+    must_lack(read_file(d->log), "is where dnsd writes");
+    ck_assert_int_eq(dnsd_stop(d), 0);
+    d = dnsd_start("-config %s -predict -predict-file %s", conf, path_of("learned"));
+    must_have(read_file(d->log), text("warning: %s is where dnsd writes", conf));
+}
+END_TEST
+
 START_TEST(without_its_reader_dnsd_goes_on_and_a_reload_changes_nothing)
 {
     if (!has_sandbox())
@@ -403,6 +420,7 @@ int main(void)
     tcase_add_test(c, another_resolv_conf_at_a_reload_is_read_and_watched);
     tcase_add_test(c, a_resolv_conf_whose_path_goes_up_again_is_watched);
     tcase_add_test(c, another_directory_to_write_in_takes_a_restart_and_says_so);
+    tcase_add_test(c, a_configuration_where_dnsd_writes_is_warned_of);
     tcase_add_test(c, without_its_reader_dnsd_goes_on_and_a_reload_changes_nothing);
     tcase_add_test(c, without_its_reader_dnsd_says_so_once_and_keeps_its_servers);
     tcase_add_loop_test(c, who_gets_into_dnsd_and_tries_more_is_killed_and_logged, 0, N_BETRAYALS);

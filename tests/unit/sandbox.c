@@ -688,6 +688,48 @@ START_TEST(only_the_directories_it_entered_with_are_covered)
 }
 END_TEST
 
+static bool exposes(const char *directory, const char *name)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    return sandbox_exposes(&files, path);
+}
+
+START_TEST(a_file_in_or_below_a_directory_that_is_written_is_exposed)
+{
+    char path[256];
+    ck_assert(exposes(own, "dnsd.conf"));
+    ck_assert(!exposes(own, "../dnsd.conf"));
+    ck_assert(!exposes(other, "there"));
+    ck_assert(!sandbox_exposes(&files, "/etc/passwd"));
+    ck_assert(!sandbox_exposes(&files, ""));
+    snprintf(path, sizeof path, "%s/new", own);
+    ck_assert_int_eq(mkdir(path, 0700), 0);
+    ck_assert(exposes(own, "new/dnsd.conf"));
+    ck_assert_int_eq(rmdir(path), 0);
+    files.appended[0] = '\0';
+    strcpy(files.replaced[0], "/learned");
+    ck_assert(exposes(other, "there"));
+}
+END_TEST
+
+START_TEST(a_file_that_a_link_takes_where_is_written_is_exposed)
+{
+    char path[256], link[256];
+    snprintf(path, sizeof path, "%s/there", other);
+    snprintf(link, sizeof link, "%s/new", own);
+    ck_assert_int_eq(symlink(path, link), 0);
+    ck_assert(exposes(own, "new"));
+    ck_assert(!exposes(other, "there"));
+    strcpy(files.appended, link); /* a log, and its other directory */
+    ck_assert(exposes(other, "dnsd.conf"));
+    strcpy(files.appended, "/dev/null");
+    ck_assert(!sandbox_exposes(&files, "/dev/dnsd.conf"));
+    strcpy(files.appended, "-");
+    ck_assert(!exposes(".", "dnsd.conf"));
+}
+END_TEST
+
 /* ---- kernels that lack something ------------------------------------------------------------- */
 
 static void warns_once(struct end e, const char *what)
@@ -843,6 +885,8 @@ static void add_works(Suite *suite)
     tcase_add_test(c, the_reader_reads);
     tcase_add_test(c, a_directory_that_is_not_there_is_no_trouble);
     tcase_add_test(c, only_the_directories_it_entered_with_are_covered);
+    tcase_add_test(c, a_file_in_or_below_a_directory_that_is_written_is_exposed);
+    tcase_add_test(c, a_file_that_a_link_takes_where_is_written_is_exposed);
 }
 
 int main(void)
