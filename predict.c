@@ -21,7 +21,7 @@
  * confidence of .68: to a alone, c has a mean and so a best and a likelihood of .75: it is brought.
  * Had the client just asked x, which knows nothing of c: mean .375, best (3 + .19) / 4.5 = .71,
  * likelihood .65: it is not. Asks it b as well: mean (3/4 + 1 + 0) / 3 = .58, best, by b, (1 + .29)
- * / 1.5 = .86, likelihood .82: it is. A follower seen in the only window of a trigger that votes
+ * / 1.5 = .86, likelihood .81: it is. A follower seen in the only window of a trigger that votes
  * alone has 1: it is brought at the second visit.
  *
  * A client's own windows come first. A question that two clients showed is a trigger of each of

@@ -104,8 +104,8 @@ void predict_observe(
 void predict_landed(
     struct predict *p, const uint8_t *key, size_t key_len, bool ok, uint64_t now_ms);
 
-/* When the next window closes (PREDICT_NEVER_MS: none is open), and closing those that are due: a
- * few hundred in one call, so a due time that is past by then asks for another call. */
+/* When the next window closes (PREDICT_NEVER_MS: none is open), and closing those that are due: 64
+ * in one call, so a due time that is past by then asks for another call. */
 uint64_t predict_due_ms(const struct predict *p);
 void predict_tick(struct predict *p, uint64_t now_ms);
 

@@ -261,7 +261,7 @@ static bool read_trigger(struct loading *l, struct reader *r, struct graph_trigg
     t->windows = (uint8_t)take_number(r, 1);
     t->n_pairs = (uint16_t)take_number(r, 2);
     return !r->failed && t->question < l->n_questions && t->n_pairs > 0 &&
-           t->windows <= GRAPH_WINDOWS_MAX && (t->client == GRAPH_ALL || t->sole == 0);
+           t->windows < GRAPH_WINDOWS_MAX && (t->client == GRAPH_ALL || t->sole == 0);
 }
 
 /* Looks through the triggers, without keeping anything. */

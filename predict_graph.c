@@ -454,8 +454,8 @@ static const char *check_trigger(
 {
     if (t->n_pairs == 0 || t->n_pairs > t->pairs_cap)
         return "a trigger has no pairs, or more than it has room for";
-    if (t->windows > GRAPH_WINDOWS_MAX)
-        return "a trigger had more windows than are counted";
+    if (t->windows >= GRAPH_WINDOWS_MAX)
+        return "the windows of a trigger were not halved";
     if (t->question >= g->n_slots || graph_trigger(graph_question(g, t->question), t->client) != t)
         return "a question does not lead to its trigger";
     if (t->client != GRAPH_ALL && t->sole != 0)

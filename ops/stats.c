@@ -139,8 +139,9 @@ static void log_predict(const struct predict *predict)
              ": %" PRIu64 " unused, %" PRIu64 " where an early copy expired early",
         extra_percent(&c), c.own, c.unused, c.early);
     log_measured(&c);
-    log_info("prediction knows: %zu dependencies of %zu triggers, %zu windows open, %zu bytes",
-        c.pairs, c.triggers, c.windows_open, c.bytes);
+    log_info("prediction knows: %zu dependencies of %zu triggers, %zu windows open, %zu bytes; "
+             "%" PRIu64 " questions not learned from",
+        c.pairs, c.triggers, c.windows_open, c.bytes, c.unlisted);
 }
 
 void stats_log(const struct stats_sources *s, uint64_t now_ms)

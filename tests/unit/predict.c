@@ -2236,6 +2236,37 @@ START_TEST(a_table_bent_with_a_right_checksum_breaks_nothing)
 }
 END_TEST
 
+/* With 16 they are halved. */
+START_TEST(a_table_whose_trigger_had_16_windows_is_refused)
+{
+    struct predict_conf c = voting();
+    struct stage s, t;
+    uint8_t *bytes;
+    size_t len, at;
+
+    stage_open(&s, &c);
+    visit(&s, 1, "ab", 0);
+    tick(&s, 5 * SECOND);
+    save(&s, &bytes, &len);
+    at =
+        8 + 4 * 4 + PREDICT_SEED_LEN + 2 * 4 + 3 * 4; /* header, two questions, the trigger's ids */
+    ck_assert_uint_eq(bytes[at], 1);
+    for (unsigned windows = 15; windows <= 16; windows++) {
+        bytes[at] = (uint8_t)windows;
+        crypto_generichash(
+            bytes + len - CHECKSUM_LEN, CHECKSUM_LEN, bytes, len - CHECKSUM_LEN, NULL, 0);
+        restart(&t, &c);
+        ck_assert_pstr_eq(
+            predict_load(t.p, bytes, len), windows == 15 ? NULL : "it contradicts itself");
+        visit(&t, 1, "ab", 0);
+        tick(&t, 5 * SECOND);
+        stage_close(&t);
+    }
+    free(bytes);
+    stage_close(&s);
+}
+END_TEST
+
 START_TEST(a_table_of_another_version_is_refused_by_that_name)
 {
     struct predict_conf c = plain();
@@ -2918,17 +2949,22 @@ END_TEST
 
 START_TEST(the_newest_16_triggers_vote_each_once)
 {
+    static const char silent[] = "ghijklmnopqrstu"; /* 15 that know nothing */
     struct stage s;
 
-    train_example(&s);
-    visit(&s, 1, "b", 50 * SECOND);
-    s.refuse = true;
-    visit(&s, 1, "ghijklmnopqrstu", 50 * SECOND + 10); /* 15 that know nothing */
-    visit(&s, 1, "uuuuu", 50 * SECOND + 160);
-    s.refuse = false;
-    /* one more, and b is the 17th: a alone of 16 has (3 + .023) / 4.5, and .57 in all */
-    ck_assert_str_eq(brings(&s, 1, "a", 50 * SECOND + 210), "");
-    stage_close(&s);
+    for (unsigned first = 0; first < 2; first++) {
+        train_example(&s);
+        s.conf.confidence_percent = 60;
+        predict_reconfigure(s.p, &s.conf);
+        s.refuse = true;
+        visit(&s, 1, "b", 50 * SECOND);
+        visit(&s, 1, silent + first, 50 * SECOND + 10);
+        visit(&s, 1, "uuuuu", 50 * SECOND + 160);
+        s.refuse = false;
+        /* As the 16th b makes it .604, and as the 17th it would .601. a alone of 16 has .568. */
+        ck_assert_str_eq(brings(&s, 1, "a", 50 * SECOND + 210), first == 1 ? "c" : "");
+        stage_close(&s);
+    }
 }
 END_TEST
 
@@ -2976,6 +3012,49 @@ START_TEST(a_clients_own_windows_outweigh_those_of_all)
 }
 END_TEST
 
+START_TEST(with_scope_global_no_trigger_is_a_clients_own)
+{
+    struct predict_conf c = voting();
+    struct stage s;
+
+    c.scope = PREDICT_SCOPE_GLOBAL;
+    stage_open(&s, &c);
+    s.refuse = true;
+    for (unsigned i = 0; i < 4; i++) {
+        visit(&s, 1, "ab", i * 20 * SECOND);
+        visit(&s, 2 + i, "a", (i * 20 + 10) * SECOND);
+    }
+    tick(&s, 79 * SECOND);
+    s.refuse = false;
+    check_shown(&s, 'a', 'b', 4, 8);
+    ck_assert_uint_eq(counts(&s).triggers, 1);
+    ck_assert_str_eq(brings(&s, 1, "a", 80 * SECOND), "");
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(counts_are_halved_every_16_windows)
+{
+    struct stage s;
+
+    start_vote(&s);
+    for (unsigned i = 0; i < 15; i++)
+        visit(&s, 1, i % 4 == 0 ? "ab" : "abc", i * 10 * SECOND);
+    tick(&s, 149 * SECOND);
+    check_shown(&s, 'a', 'b', 15, 15);
+    check_shown(&s, 'a', 'c', 11, 15);
+    visit(&s, 1, "ab", 150 * SECOND);
+    tick(&s, 159 * SECOND);
+    check_shown(&s, 'a', 'b', 8, 8);
+    check_shown(&s, 'a', 'c', 6, 8); /* 11 of 16: halves are rounded up */
+    visit(&s, 1, "abc", 160 * SECOND);
+    tick(&s, 169 * SECOND);
+    check_shown(&s, 'a', 'b', 9, 9);
+    check_shown(&s, 'a', 'c', 7, 9);
+    stage_close(&s);
+}
+END_TEST
+
 START_TEST(a_trigger_is_a_clients_own_only_where_others_showed_it_too)
 {
     struct stage s;
@@ -3005,6 +3084,42 @@ START_TEST(a_question_is_a_trigger_of_32_clients_at_most_besides_of_all)
         ck_assert_pstr_eq(predict_check(s.p), NULL);
     }
     ck_assert_uint_eq(counts(&s).triggers, 33);
+    stage_close(&s);
+}
+END_TEST
+
+/* Clients 1 and 2 always ask b after a, up to 31 others in a third of their windows. Client 1
+ * learned after all but the last of them. */
+static void crowd(struct stage *s, unsigned n_clients)
+{
+    uint64_t at = 0;
+
+    start_vote(s);
+    s->refuse = true;
+    for (unsigned i = 0; i < 16; i++, at += 10 * SECOND)
+        visit(s, 1 + i / 8, "ab", at);
+    for (unsigned i = 3; i <= n_clients; i++, at += 30 * SECOND) {
+        if (i == 33)
+            visit(s, 1, "ab", at - 5 * SECOND);
+        visit(s, i, "ab", at);
+        visit(s, i, "ac", at + 10 * SECOND);
+        visit(s, i, "ad", at + 20 * SECOND);
+    }
+    tick(s, at);
+    s->refuse = false;
+}
+
+START_TEST(of_more_than_32_clients_the_one_that_learned_longest_ago_goes)
+{
+    struct stage s;
+
+    crowd(&s, 32);
+    ck_assert_str_eq(brings(&s, 1, "a", 2000 * SECOND), "b");
+    ck_assert_str_eq(brings(&s, 2, "a", 2000 * SECOND), "b");
+    stage_close(&s);
+    crowd(&s, 33);
+    ck_assert_str_eq(brings(&s, 1, "a", 2000 * SECOND), "b");
+    ck_assert_str_eq(brings(&s, 2, "a", 2000 * SECOND), "");
     stage_close(&s);
 }
 END_TEST
@@ -3549,8 +3664,11 @@ static TCase *the_vote_case(void)
     tcase_add_test(tc, what_was_asked_since_the_trigger_is_not_brought_by_it);
     tcase_add_test(tc, other_clients_triggers_do_not_vote);
     tcase_add_test(tc, a_clients_own_windows_outweigh_those_of_all);
+    tcase_add_test(tc, with_scope_global_no_trigger_is_a_clients_own);
+    tcase_add_test(tc, counts_are_halved_every_16_windows);
     tcase_add_test(tc, a_trigger_is_a_clients_own_only_where_others_showed_it_too);
     tcase_add_test(tc, a_question_is_a_trigger_of_32_clients_at_most_besides_of_all);
+    tcase_add_test(tc, of_more_than_32_clients_the_one_that_learned_longest_ago_goes);
     tcase_add_test(tc, what_one_client_showed_votes_for_that_client_only);
     tcase_add_test(tc, a_client_that_trains_junk_does_not_vote_for_others);
     tcase_add_test(tc, what_expires_before_it_is_asked_for_is_not_seen);
@@ -3739,6 +3857,7 @@ static TCase *the_saved_table_case(void)
     tcase_add_loop_test(tc, a_table_cut_anywhere_is_refused, 0, 2);
     tcase_add_loop_test(tc, a_table_with_any_bit_flipped_or_a_byte_added_is_refused, 0, 2);
     tcase_add_loop_test(tc, a_table_bent_with_a_right_checksum_breaks_nothing, 0, 2);
+    tcase_add_test(tc, a_table_whose_trigger_had_16_windows_is_refused);
     tcase_add_test(tc, a_table_of_another_version_is_refused_by_that_name);
     tcase_add_test(tc, a_table_is_not_read_into_what_has_begun_to_learn);
     tcase_add_test(tc, a_table_too_large_for_memory_loses_the_least_recently_asked);

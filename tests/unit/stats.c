@@ -231,6 +231,7 @@ START_TEST(prediction_tells_what_it_costs_and_what_it_saves)
         .shed = 3,
         .saved_ms = 1500,
         .measured_ms = 1260,
+        .unlisted = 70,
         .waits[PREDICT_TREATED] = {
             .bursts = 20, .questions = 160, .waits = 40, .waiting_ms = 1300}};
     stats_log(&sources, 0);
@@ -242,6 +243,7 @@ START_TEST(prediction_tells_what_it_costs_and_what_it_saves)
                                          "20 bursts; 40 of them waited (25 %), 8.1 ms a "
                                          "question\n"));
     ck_assert_ptr_null(strstr(logged, "control"));
+    ck_assert_ptr_nonnull(strstr(logged, "bytes; 70 questions not learned from\n"));
     predict_figures.waits[PREDICT_CONTROL] =
         (struct predict_waits){.bursts = 1, .questions = 10, .waits = 6, .waiting_ms = 160};
     stats_log(&sources, 0);
