@@ -410,17 +410,16 @@ static void set_conf(struct program *p)
     const struct conf *c = conf_values(p->conf_set);
     p->conf = (struct rehearsal_conf){.prediction = prediction_conf(c),
         .rtt_ms = p->options.rtt_ms,
-        .ttl0 = REHEARSAL_TTL0_SECOND,
+        .ttl0 = c->predict_ttl0 == CONF_TTL0_HOLD ? REHEARSAL_TTL0_HOLD : REHEARSAL_TTL0_STRICT,
         .ttls = p->ttls,
         .ttl_s = (uint32_t)(p->options.ttl_ms / QUANTITY_SECOND_MS),
         .min_ttl_s = c->min_ttl_s,
         .max_ttl_s = c->max_ttl_s,
         .cache_bytes = c->cache_size_bytes};
-    if (p->options.ttl0)
-        p->conf.ttl0 =
-            c->predict_ttl0 == CONF_TTL0_HOLD ? REHEARSAL_TTL0_HOLD : REHEARSAL_TTL0_STRICT;
     if (c->predict_rules != CONF_RULES_SEED)
         p->conf.under_way_max = UNDER_WAY_MAX;
+    else if (!p->options.ttl0)
+        p->conf.ttl0 = REHEARSAL_TTL0_SECOND; /* as the reference of these rules has it */
 }
 
 static enum exit_code rehearse(struct program *p)
