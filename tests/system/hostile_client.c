@@ -304,10 +304,11 @@ END_TEST
 struct honest {
     pthread_t thread;
     int fd;
-    unsigned names;
+    unsigned first, names;
     unsigned long wait_ms; /* for a reply, before it asks once more */
     atomic_bool enough;
-    unsigned long asked, repeated, lost, slowest_ms; /* to be read once it has ended */
+    atomic_ulong asked;
+    unsigned long repeated, lost, slowest_ms; /* to be read once it has ended */
 };
 
 static bool ask_once(struct honest *h, const uint8_t *msg, size_t len)
@@ -330,7 +331,7 @@ static void *be_honest(void *arg)
     while (!h->enough) {
         uint8_t frame[300];
         char name[64];
-        snprintf(name, sizeof name, "hot%lu.example.com", h->asked % h->names);
+        snprintf(name, sizeof name, "hot%lu.example.com", (h->first + h->asked) % h->names);
         size_t len = write_frame(frame, h->asked & 0xffff, name, TYPE_A);
         uint64_t begun_ms = now_ms();
         bool answered = ask_once(h, frame + 2, len - 2);
@@ -344,11 +345,13 @@ static void *be_honest(void *arg)
     return NULL;
 }
 
-static void honest_start(struct honest *h, unsigned names, unsigned long wait_ms)
+static void honest_start(struct honest *h, unsigned first, unsigned names, unsigned long wait_ms)
 {
-    *h = (struct honest){.names = names, .wait_ms = wait_ms};
+    *h = (struct honest){.first = first, .names = names, .wait_ms = wait_ms};
     h->fd = client_socket(200, SOCK_DGRAM);
     ck_assert_int_eq(pthread_create(&h->thread, NULL, be_honest, h), 0);
+    while (h->asked == 0) /* service is there before it is disturbed */
+        pause_ms(1);
 }
 
 static void honest_end(struct honest *h, const char *while_what)
@@ -624,7 +627,7 @@ START_TEST(streams_that_break_the_rules_disturb_nobody_else)
     raise_limit();
     struct responder *server = responder_start(answer_big, NULL);
     dut = dnsd_start("-forward %s", responder_at(server));
-    honest_start(&h, 50, WAIT_MS);
+    honest_start(&h, 0, 50, WAIT_MS);
     unsigned long before_kib = status_kib(dut, "VmHWM:");
     streams[_i].play();
     byte_by_byte(); /* service goes on for streams too */
@@ -641,12 +644,186 @@ START_TEST(streams_that_break_the_rules_disturb_nobody_else)
 }
 END_TEST
 
+/* ---- a flood of names ------------------------------------------------------------------------ */
+
+#define HOT_NAMES       1000
+#define FLOOD_NAMES     100000
+#define FLOODERS        16 /* addresses */
+#define UNDER_WAY       16 /* questions of each */
+#define HOT_CLIENTS     8
+#define FLOOD_CACHE_KIB 8192
+
+/* A server that is faster than any client: it answers each question with the same address. */
+struct fast {
+    pthread_t thread;
+    int fd;
+    uint16_t port;
+    atomic_bool enough;
+    atomic_ulong asked, hot;
+};
+
+static size_t fast_reply(const uint8_t *question, size_t len, uint8_t reply[REPLY_SMALL])
+{
+    static const uint8_t answer[] = {0xc0, 12, 0, TYPE_A, 0, 1, 0, 0, 14, 16, 0, 4, 192, 0, 2, 1};
+    size_t end = 12;
+    while (end < len && question[end] != 0)
+        end += 1U + question[end];
+    end += 5;
+    if (end > len)
+        return 0;
+    memcpy(reply, question, end);
+    reply[2] = 0x81;
+    reply[3] = 0x80;
+    memcpy(reply + 6, (const uint8_t[]){0, 1, 0, 0, 0, 0}, 6);
+    memcpy(reply + end, answer, sizeof answer);
+    return end + sizeof answer;
+}
+
+static void *be_fast(void *arg)
+{
+    struct fast *f = arg;
+    while (!f->enough) {
+        uint8_t question[REPLY_SMALL], reply[REPLY_SMALL];
+        struct sockaddr_in from;
+        socklen_t from_len = sizeof from;
+        ssize_t n =
+            recvfrom(f->fd, question, sizeof question, 0, (struct sockaddr *)&from, &from_len);
+        size_t len = n > 16 ? fast_reply(question, (size_t)n, reply) : 0;
+        if (len == 0)
+            continue;
+        f->asked++;
+        f->hot += (question[13] | 0x20) == 'h';
+        (void)sendto(f->fd, reply, len, 0, (struct sockaddr *)&from, from_len);
+    }
+    return NULL;
+}
+
+static const char *fast_start(struct fast *f)
+{
+    const int much = 8 << 20;
+    struct timeval wait = {.tv_usec = 50000};
+    struct sockaddr_in own = {.sin_family = AF_INET};
+    socklen_t len = sizeof own;
+    const char *address = own_address();
+    ck_assert_int_eq(inet_pton(AF_INET, address, &own.sin_addr), 1);
+    f->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_eq(bind(f->fd, (struct sockaddr *)&own, sizeof own), 0);
+    ck_assert_int_eq(getsockname(f->fd, (struct sockaddr *)&own, &len), 0);
+    setsockopt(f->fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
+    setsockopt(f->fd, SOL_SOCKET, SO_RCVBUFFORCE, &much, sizeof much);
+    ck_assert_int_eq(pthread_create(&f->thread, NULL, be_fast, f), 0);
+    return text("%s:%u", address, (unsigned)ntohs(own.sin_port));
+}
+
+static void fast_stop(struct fast *f)
+{
+    f->enough = true;
+    ck_assert_int_eq(pthread_join(f->thread, NULL), 0);
+    close(f->fd);
+}
+
+struct flooder {
+    int fd;
+    unsigned under_way;
+};
+
+/* Takes the replies that are there. Where none has come for long, all are lost. */
+static void take_replies(struct flooder *from, unsigned wait_ms)
+{
+    uint8_t reply[REPLY_SMALL];
+    struct pollfd p = {.fd = from->fd, .events = POLLIN};
+    if (poll(&p, 1, (int)wait_ms) == 0)
+        from->under_way = 0;
+    while (from->under_way > 0 && recv(from->fd, reply, sizeof reply, MSG_DONTWAIT) > 0)
+        from->under_way--;
+}
+
+/* At full speed: always as many questions under way as dnsd can keep in its socket's buffer beside
+ * those of others. What is thrown away before dnsd has read it would flood the kernel only. */
+static unsigned long flood(const struct fast *f, unsigned long names)
+{
+    struct flooder flooders[FLOODERS] = {0};
+    unsigned long sent = 0;
+    for (unsigned i = 0; i < FLOODERS; i++)
+        flooders[i].fd = client_socket(900 + i, SOCK_DGRAM);
+    while (f->asked - f->hot < names) {
+        struct flooder *from = &flooders[sent / UNDER_WAY % FLOODERS];
+        uint8_t frame[300];
+        char name[64];
+        snprintf(name, sizeof name, "flood%lu.example.com", sent);
+        size_t len = write_frame(frame, sent & 0xffff, name, TYPE_A);
+        if (sent % UNDER_WAY == 0)
+            while (from->under_way > UNDER_WAY / 4)
+                take_replies(from, 500);
+        from->under_way += send(from->fd, frame + 2, len - 2, 0) > 0;
+        sent++;
+        ck_assert_msg(sent < 4 * names, "only %lu of %lu came through", f->asked - f->hot, sent);
+    }
+    for (unsigned i = 0; i < FLOODERS; i++)
+        close(flooders[i].fd);
+    return sent;
+}
+
+static unsigned long flood_names(void)
+{
+    const char *wanted = getenv("FLOOD");
+    unsigned long n = wanted != NULL ? strtoul(wanted, NULL, 10) : FLOOD_NAMES;
+    ck_assert_uint_gt(n, 0);
+    return harness_slow() ? n / 10 : n;
+}
+
+/* Of all clients who ask the hot names. */
+static unsigned long asked_by(const struct honest hot[HOT_CLIENTS])
+{
+    unsigned long n = 0;
+    for (unsigned i = 0; i < HOT_CLIENTS; i++)
+        n += hot[i].asked;
+    return n;
+}
+
+START_TEST(a_flood_of_names_neither_pushes_out_hot_ones_nor_grows_memory)
+{
+    struct fast f = {0};
+    struct honest hot[HOT_CLIENTS];
+    unsigned long names = flood_names(), slowest_ms = 0, repeated = 0;
+    dut = dnsd_start("-forward %s -cache-size %d", fast_start(&f), FLOOD_CACHE_KIB * 1024);
+    unsigned long before_kib = status_kib(dut, "VmRSS:");
+    for (unsigned i = 0; i < HOT_CLIENTS; i++)
+        honest_start(&hot[i], i * HOT_NAMES / HOT_CLIENTS, HOT_NAMES, 500);
+    while (asked_by(hot) < 2 * HOT_CLIENTS * HOT_NAMES)
+        pause_ms(5);
+    unsigned long warm = f.hot, asked_before = asked_by(hot);
+    uint64_t begun_ms = now_ms();
+    unsigned long sent = flood(&f, names), took_ms = (unsigned long)(now_ms() - begun_ms);
+    unsigned long asked = asked_by(hot) - asked_before, misses = f.hot - warm;
+    unsigned long grown_kib = status_kib(dut, "VmHWM:") - before_kib;
+    for (unsigned i = 0; i < HOT_CLIENTS; i++) {
+        honest_end(&hot[i], "a flood of names");
+        slowest_ms = hot[i].slowest_ms > slowest_ms ? hot[i].slowest_ms : slowest_ms;
+        repeated += hot[i].repeated;
+    }
+    double rate = 100.0 - 100.0 * (double)misses / (double)asked;
+    row("| flood of names | %lu sent, %lu asked upstream, in %lu ms | %lu questions for %d hot "
+        "names, "
+        "%lu sent again, %.2f %% hits, slowest %lu ms | memory +%lu KiB, cache %d KiB |",
+        sent, f.asked - f.hot, took_ms, asked, HOT_NAMES, repeated, rate, slowest_ms, grown_kib,
+        FLOOD_CACHE_KIB);
+    ck_assert_uint_ge(warm, HOT_NAMES); /* misses are seen */
+    ck_assert_uint_ge(asked, HOT_NAMES);
+    ck_assert_msg(rate >= 99, "%.2f %% hits, %lu misses", rate, misses);
+    if (!harness_slow())
+        ck_assert_uint_le(grown_kib, FLOOD_CACHE_KIB * 11 / 10);
+    fast_stop(&f);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("system/hostile_client");
     TCase *c = harness_case(s, "hostile_client");
     tcase_add_test(c, messages_made_by_others_over_udp);
     tcase_add_test(c, messages_made_by_others_over_tcp);
+    tcase_add_test(c, a_flood_of_names_neither_pushes_out_hot_ones_nor_grows_memory);
     tcase_add_loop_test(c, streams_that_break_the_rules_disturb_nobody_else, 0,
         (int)(sizeof streams / sizeof streams[0]));
     return harness_run(s);
