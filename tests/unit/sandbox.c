@@ -526,6 +526,24 @@ START_TEST(binding_another_tcp_port_fails)
 }
 END_TEST
 
+/* Who may not be traced has files in /proc that are root's. */
+static void look_at_own_memory(void)
+{
+    struct stat st;
+    must(stat("/proc/self/mem", &st) == 0, "/proc/self/mem");
+    must(st.st_uid == 0, "can be traced");
+}
+
+/* Giving up root does the same, so here it was undone (live). */
+START_TEST(tracing_a_process_that_never_was_root_fails)
+{
+    if (WIDER)
+        return;
+    goes_well(SANDBOX_SERVER, look_at_own_memory);
+    goes_well(SANDBOX_READER, look_at_own_memory);
+}
+END_TEST
+
 static void make_process_by_clone3(void)
 {
     must(syscall(SYS_clone3, NULL, 0, 0, 0) < 0 && errno == ENOSYS, "clone3");
@@ -862,6 +880,7 @@ static void add_failures(Suite *suite)
     tcase_add_test(c, writing_a_file_outside_fails);
     tcase_add_test(c, directories_of_others_cannot_be_listed);
     tcase_add_test(c, binding_another_tcp_port_fails);
+    tcase_add_test(c, tracing_a_process_that_never_was_root_fails);
     tcase_add_test(c, clone3_is_missing_so_that_the_library_takes_clone);
     c = add_case(suite, "kernels that lack something");
     tcase_add_test(c, without_landlock_there_is_one_warning_and_calls_are_still_filtered);
