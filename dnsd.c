@@ -337,14 +337,17 @@ static uint64_t find_servers_due(void *ctx)
 
 static void find_servers_again(void *ctx, uint64_t now_ms)
 {
+    struct dnsd *d = ctx;
     (void)now_ms;
-    find_servers(ctx);
+    reader_begin(d->reader);
+    find_servers(d);
 }
 
 static void on_resolvconf_changed(void *ctx)
 {
     struct dnsd *d = ctx;
     log_info("%s has changed", d->conf->resolv_file);
+    reader_begin(d->reader);
     find_servers(d);
 }
 
@@ -776,6 +779,7 @@ static void reload(struct dnsd *d)
     enum exit_code code;
     struct poison *p;
     sd_notify(0, "RELOADING=1");
+    reader_begin(d->reader);
     struct conf_set *s = read_conf(d, &code);
     if (s != NULL && read_poison(d, conf_values(s), &p, &code) == 0) {
         adopt(d, s, p);

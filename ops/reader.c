@@ -18,14 +18,15 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
-#define NAMED_MAX      64 /* files; whoever changes them all at every reload loses the oldest */
-#define CONFIG_MAX     ((size_t)1 << 20)
-#define OWN_FD         3
-#define AGAIN_MS       10   /* until another try of what the kernel refused */
-#define ANSWER_MS      3000 /* for an answer: the loop stands still so long at most */
-#define START_PATIENCE 20   /* times as long, for its start */
+#define NAMED_MAX  64 /* files; whoever changes them all at every reload loses the oldest */
+#define CONFIG_MAX ((size_t)1 << 20)
+#define OWN_FD     3
+#define AGAIN_MS   10   /* until another try of what the kernel refused */
+#define ANSWERS_MS 3000 /* for the answers of a reload: the loop stands still so long at most */
+#define START_MS   60000
 
 /* Questions and answers carry a number: an answer that came too late, or could not be read in its
  * time, must not be taken for the one to the next question. */
@@ -41,8 +42,10 @@ struct reply {
 
 struct reader {
     int fd;
-    uint32_t number; /* of the last question */
-    pid_t pid;       /* 0: it has ended */
+    uint32_t number;  /* of the last question */
+    bool owes;        /* the answer to it */
+    uint64_t left_ms; /* to wait in this reload */
+    pid_t pid;        /* 0: it has ended */
 };
 
 /* The process itself. */
@@ -196,14 +199,21 @@ static int take_answer(int socket, struct reply *reply, int *fd)
     return 1;
 }
 
-/* The answer with this number, within a time: what comes behind a loop that stands still. */
-static int await_answer(int socket, uint32_t number, int *error)
+static uint64_t now_ms(void)
+{
+    struct timespec t = {0};
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* The answer with this number, if it comes by then: what comes behind a loop that stands still. */
+static int await_answer(int socket, uint32_t number, uint64_t end_ms, int *error)
 {
     struct pollfd p = {.fd = socket, .events = POLLIN};
     struct reply reply;
     int fd;
-    for (int tries = 0; tries < ANSWER_MS / AGAIN_MS; tries++) {
-        int came = poll(&p, 1, AGAIN_MS) != 0 ? take_answer(socket, &reply, &fd) : 0;
+    for (;;) {
+        int came = take_answer(socket, &reply, &fd);
         if (came < 0) {
             *error = EPIPE;
             return -1;
@@ -214,6 +224,12 @@ static int await_answer(int socket, uint32_t number, int *error)
         }
         if (came > 0 && fd >= 0)
             close(fd);
+        if (came == 0 && now_ms() >= end_ms)
+            break;
+        if (came == 0 && errno == EAGAIN)
+            (void)poll(&p, 1, AGAIN_MS);
+        else if (came == 0)
+            wait_a_moment();
     }
     *error = ETIMEDOUT;
     return -1;
@@ -290,9 +306,8 @@ static int run(int fd, int argc, const char *const *argv, const struct conf *c)
 /* Whether it said that it is in its sandbox. Nobody waits yet, and so it has more time. */
 static bool is_ready(int fd)
 {
-    int error = ETIMEDOUT;
-    for (int i = 0; i < START_PATIENCE && error == ETIMEDOUT; i++)
-        (void)await_answer(fd, 0, &error);
+    int error;
+    (void)await_answer(fd, 0, now_ms() + START_MS, &error);
     return error == 0;
 }
 
@@ -325,6 +340,7 @@ struct reader *reader_start(int argc, const char *const *argv, const struct conf
     close(pair[1]);
     r->fd = pair[0];
     r->pid = pid;
+    reader_begin(r);
     if (pid > 0 && is_ready(r->fd))
         return r;
     if (pid > 0)
@@ -336,9 +352,39 @@ struct reader *reader_start(int argc, const char *const *argv, const struct conf
     return NULL;
 }
 
+void reader_begin(struct reader *r)
+{
+    if (r != NULL)
+        r->left_ms = ANSWERS_MS;
+}
+
+/* The answer to the last question, if it comes in the time that is left. */
+static int await_owed(struct reader *r, int *error)
+{
+    const uint64_t start_ms = now_ms();
+    int fd = await_answer(r->fd, r->number, start_ms + r->left_ms, error);
+    const uint64_t took_ms = now_ms() - start_ms;
+    r->left_ms -= took_ms < r->left_ms ? took_ms : r->left_ms;
+    r->owes = fd < 0 && *error == ETIMEDOUT;
+    return fd;
+}
+
+/* Throws away the answer that came too late. 0, or -1 where it has not come by now. */
+static int settle(struct reader *r)
+{
+    int error;
+    if (!r->owes)
+        return 0;
+    int fd = await_answer(r->fd, r->number, 0, &error);
+    if (fd >= 0)
+        close(fd);
+    r->owes = fd < 0 && error == ETIMEDOUT;
+    return r->owes ? -1 : 0;
+}
+
 int reader_open(struct reader *r, const char *path)
 {
-    struct request request = {.number = ++r->number};
+    struct request request;
     size_t len = strlen(path);
     if (len == 0 || len >= CONF_PATH_MAX) {
         errno = len == 0 ? ENOENT : ENAMETOOLONG;
@@ -346,9 +392,14 @@ int reader_open(struct reader *r, const char *path)
     }
     memcpy(request.path, path, len);
     len += offsetof(struct request, path);
-    if (send(r->fd, &request, len, MSG_NOSIGNAL) != (ssize_t)len)
+    if (settle(r) != 0) {
+        errno = ETIMEDOUT;
         return -1;
-    int error, fd = await_answer(r->fd, request.number, &error);
+    }
+    request.number = ++r->number;
+    if (send(r->fd, &request, len, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)len)
+        return -1;
+    int error, fd = await_owed(r, &error);
     if (fd < 0)
         errno = error != 0 ? error : EMFILE; /* the kernel had nowhere to put it */
     return fd;

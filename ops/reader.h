@@ -15,9 +15,13 @@ struct reader;
  * errno; EINVAL: root could not be given up. */
 struct reader *reader_start(int argc, const char *const *argv, const struct conf *c);
 
+/* Before a reload: its files together may be waited for three seconds, and no longer. */
+void reader_begin(struct reader *r);
+
 /* A descriptor to read this file from, as savefile_read_open wants it, or -1 with errno: that of
  * open; EPERM: nobody named this file; EPIPE: the process is gone; ETIMEDOUT: it did not answer
- * within three seconds, and what it says later counts no more. */
+ * in time. What it says later counts no more, and until it has said that, every further open fails
+ * so at once. */
 int reader_open(struct reader *r, const char *path);
 
 /* To be called after SIGCHLD: if it has ended, though nobody asked it to, it is reaped, and that is

@@ -324,6 +324,26 @@ START_TEST(without_its_reader_dnsd_says_so_once_and_keeps_its_servers)
 }
 END_TEST
 
+START_TEST(while_its_reader_is_slow_dnsd_keeps_its_servers_and_tries_again)
+{
+    if (!has_sandbox())
+        return;
+    server = responder_start(answer, NULL);
+    const char *resolv = write_file("resolv", "nameserver %s\n", responder_at(server));
+    struct dnsd *d = dnsd_start("-forward -resolv-file %s", resolv);
+    pid_t reader = reader_of(d);
+    ck_assert_int_eq(kill(reader, SIGSTOP), 0);
+    write_file("beside", "nameserver 192.0.2.9\n");
+    ck_assert_int_eq(rename(path_of("beside"), resolv), 0);
+    dnsd_await(d, "timed out; the servers stay as they are");
+    ck_assert_str_eq(address_of(d, "one.example.com"), "192.0.2.1");
+    ck_assert_int_eq(kill(reader, SIGCONT), 0);
+    dnsd_await(d, "forwarding to 192.0.2.9");
+    must_lack(read_file(d->log), "error: ");
+    responder_stop(server);
+}
+END_TEST
+
 /* ---- what is the end ------------------------------------------------------------------------- */
 
 /* As the calls are named; a sanitizer's build may do the first three (ops/sandbox.c). */
@@ -423,6 +443,7 @@ int main(void)
     tcase_add_test(c, a_configuration_where_dnsd_writes_is_warned_of);
     tcase_add_test(c, without_its_reader_dnsd_goes_on_and_a_reload_changes_nothing);
     tcase_add_test(c, without_its_reader_dnsd_says_so_once_and_keeps_its_servers);
+    tcase_add_test(c, while_its_reader_is_slow_dnsd_keeps_its_servers_and_tries_again);
     tcase_add_loop_test(c, who_gets_into_dnsd_and_tries_more_is_killed_and_logged, 0, N_BETRAYALS);
     tcase_add_test(c, without_the_sandbox_nobody_is_killed);
     tcase_add_test(c, a_kernel_without_either_is_told_of_once_and_dnsd_serves);

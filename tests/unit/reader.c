@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define ARGS_MAX 8
@@ -242,6 +243,52 @@ START_TEST(when_it_is_gone_that_is_said_each_time)
 }
 END_TEST
 
+static unsigned long now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (unsigned long)t.tv_sec * 1000 + (unsigned long)t.tv_nsec / 1000000;
+}
+
+/* The signals that stop and continue can be neither blocked nor ignored: to its pid. */
+static pid_t pid_of_reader(void)
+{
+    char path[64], text[32] = "";
+    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+    FILE *f = fopen(path, "r");
+    ck_assert_ptr_nonnull(f);
+    ck_assert_ptr_nonnull(fgets(text, sizeof text, f));
+    fclose(f);
+    return (pid_t)strtol(text, NULL, 10);
+}
+
+START_TEST(one_that_is_slow_is_waited_for_once_and_its_late_answer_is_nobodys)
+{
+    siginfo_t info;
+    start(write_file("conf", "poison %s\n", write_file("poison", "x")));
+    pid_t pid = pid_of_reader();
+    ck_assert_int_eq(kill(pid, SIGSTOP), 0);
+    ck_assert_int_eq(waitid(P_PID, (id_t)pid, &info, WSTOPPED), 0);
+    unsigned long start_ms = now_ms();
+    reader_begin(reader);
+    refuses(path_of("conf"), ETIMEDOUT);
+    for (int i = 0; i < 20; i++)
+        refuses(path_of("poison"), ETIMEDOUT); /* and not three seconds each */
+    reader_begin(reader);
+    refuses(path_of("poison"), ETIMEDOUT);
+    ck_assert_uint_ge(now_ms() - start_ms, 2900);
+    ck_assert_uint_lt(now_ms() - start_ms, 5900);
+    ck_assert_int_eq(kill(pid, SIGCONT), 0);
+    int fd;
+    while ((fd = reader_open(reader, path_of("poison"))) < 0 && errno == ETIMEDOUT)
+        ck_assert_uint_lt(now_ms() - start_ms, 20000);
+    ck_assert_int_ge(fd, 0);
+    close(fd);
+    reads(path_of("poison"), "x");
+    refuses(path_of("else"), EPERM);
+}
+END_TEST
+
 START_TEST(one_that_has_ended_is_reaped)
 {
     siginfo_t info;
@@ -324,9 +371,11 @@ static void add_tests(Suite *suite)
     tcase_add_test(c, a_pipe_in_the_place_of_a_file_keeps_nobody_waiting);
     tcase_add_test(c, a_file_that_the_user_may_not_read_is_refused);
     c = add_case(suite, "its life");
+    tcase_set_timeout(c, 30);
     tcase_add_test(c, it_ends_when_it_is_not_needed_any_more);
     tcase_add_test(c, signals_for_the_server_leave_it_alone);
     tcase_add_test(c, when_it_is_gone_that_is_said_each_time);
+    tcase_add_test(c, one_that_is_slow_is_waited_for_once_and_its_late_answer_is_nobodys);
     tcase_add_test(c, one_that_has_ended_is_reaped);
     tcase_add_test(c, a_user_that_is_not_there_is_told_and_nothing_starts);
     tcase_add_test(c, without_a_descriptor_left_the_next_open_works_again);
