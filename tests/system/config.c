@@ -166,7 +166,8 @@ START_TEST(a_server_that_is_dnsd_itself_is_refused)
         run_dnsd("-listen %s:%u -forward %s:%u", own_address(), port, own_address(), port);
     must_have(o.text, "dnsd itself");
     ck_assert_int_eq(o.code, 1);
-    /* Also behind a wildcard. */
+    /* Also behind a wildcard, whose port must be free at all addresses. */
+    port = free_port("0.0.0.0");
     o = run_dnsd("-listen 0.0.0.0 -port %u -forward %s:%u", port, own_address(), port);
     must_have(o.text, "dnsd itself");
     ck_assert_int_eq(o.code, 1);
