@@ -306,6 +306,7 @@ struct honest {
     int fd;
     unsigned first, names;
     unsigned long wait_ms; /* for a reply, before it asks once more */
+    atomic_uint pace_ms;   /* between questions */
     atomic_bool enough;
     atomic_ulong asked;
     unsigned long repeated, lost, slowest_ms; /* to be read once it has ended */
@@ -341,6 +342,7 @@ static void *be_honest(void *arg)
         h->slowest_ms = took_ms > h->slowest_ms ? took_ms : h->slowest_ms;
         h->lost += !answered;
         h->asked++;
+        pause_ms(h->pace_ms);
     }
     return NULL;
 }
@@ -817,6 +819,167 @@ START_TEST(a_flood_of_names_neither_pushes_out_hot_ones_nor_grows_memory)
 }
 END_TEST
 
+/* ---- without descriptors --------------------------------------------------------------------- */
+
+#define HOARD        28   /* connections: about what 64 descriptors allow */
+#define SILENT       60   /* questions whose sockets take the rest */
+#define PAUSED_MS    1500 /* long enough for a spin to be seen */
+#define SPIN_PERCENT 50
+
+static void answer_or_not(const struct asked *q, void *ctx)
+{
+    if (strncmp(q->name, "silent", 6) != 0)
+        answer_all(q, ctx);
+}
+
+/* A message that does not end: so the connection is not idle, and makes no room. */
+static int hoard_one(unsigned client)
+{
+    int fd = client_socket(client, SOCK_STREAM);
+    if (fd >= 0)
+        (void)send(fd, "\1\0x", 3, MSG_NOSIGNAL);
+    return fd;
+}
+
+/* Each leaves in a turn of its own, for the fence behind it has been answered. */
+static void wait_for_silence(void)
+{
+    int fd = client_socket(5, SOCK_DGRAM);
+    for (unsigned i = 0; i < SILENT; i++) {
+        uint8_t frame[300], reply[REPLY_SMALL];
+        size_t len = write_frame(frame, i, text("silent%u.example.com", i), TYPE_A);
+        must_send(fd, frame + 2, len - 2);
+        len = write_frame(frame, 0xffff, "localhost", TYPE_A);
+        must_send(fd, frame + 2, len - 2);
+        do
+            ck_assert_int_ge(recv(fd, reply, sizeof reply, 0), 12);
+        while (reply[0] != 0xff);
+    }
+    close(fd);
+}
+
+static void start_with_few_descriptors(struct responder *server)
+{
+    setenv("DNSD_WRAP", "prlimit --nofile=64:64", 1);
+    dut = dnsd_start("-forward %s", responder_at(server));
+    unsetenv("DNSD_WRAP");
+}
+
+START_TEST(without_descriptors_udp_goes_on_and_accepting_resumes)
+{
+    struct honest h;
+    int fds[2 * HOARD];
+    struct responder *server = responder_start(answer_or_not, NULL);
+    start_with_few_descriptors(server);
+    byte_by_byte();
+    honest_start(&h, 0, 50, WAIT_MS);
+    while (h.asked < 50) /* from here on it needs no sockets upstream */
+        pause_ms(1);
+    h.pace_ms = 20; /* what it asks costs processor time too */
+    for (unsigned i = 0; i < HOARD; i++)
+        fds[i] = hoard_one(i);
+    wait_for_silence();
+    for (unsigned i = HOARD; i < 2 * HOARD; i++)
+        fds[i] = hoard_one(i);
+    dnsd_await(dut, "no new TCP connections");
+    unsigned long before = h.asked, cpu_ms = dnsd_cpu_ms(dut);
+    uint64_t begun_ms = now_ms();
+    pause_ms(PAUSED_MS);
+    unsigned long took_ms = (unsigned long)(now_ms() - begun_ms), answers = h.asked - before;
+    cpu_ms = dnsd_cpu_ms(dut) - cpu_ms;
+    for (unsigned i = 0; i < 2 * HOARD; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+    begun_ms = now_ms();
+    byte_by_byte();
+    row("| 64 descriptors, all in use | %lu answers over UDP, %lu ms of processor in %lu ms | TCP "
+        "again after %lu ms |",
+        answers, cpu_ms, took_ms, (unsigned long)(now_ms() - begun_ms));
+    honest_end(&h, "no descriptors");
+    ck_assert_uint_ge(answers, 10);
+    ck_assert_msg(
+        cpu_ms * 100 <= took_ms * SPIN_PERCENT, "%lu ms of processor in %lu ms", cpu_ms, took_ms);
+    responder_stop(server);
+}
+END_TEST
+
+/* ---- lessons in junk ------------------------------------------------------------------------- */
+
+#define LESSONS 8
+#define JUNK    10
+#define VISITS  6
+#define OWN     100
+#define BREAK_MS                                                                                   \
+    300 /* longer than the window: what comes next does not belong to what was before */
+
+/* Asks from this client's socket, and waits for the answer. */
+static void ask_from(int fd, const char *name)
+{
+    uint8_t frame[300], reply[REPLY_SMALL];
+    size_t len = write_frame(frame, 1, name, TYPE_A);
+    must_send(fd, frame + 2, len - 2);
+    ck_assert_int_ge(recv(fd, reply, sizeof reply, 0), 12);
+}
+
+static void answer_for_once(const struct asked *q, void *ctx)
+{
+    (void)ctx;
+    reply_a(q, 0, 0, "192.0.2.1");
+}
+
+static size_t junk_asked(struct responder *r)
+{
+    size_t n = 0;
+    for (unsigned i = 0; i < JUNK; i++)
+        n += responder_asked(r, text("junk%u.example.net", i));
+    return n;
+}
+
+/* What a client asks upstream beside its own names after another one has taught that junk follows
+ * a popular name. */
+static size_t junk_for_others(struct responder *server, const char *share)
+{
+    dut = dnsd_start("-forward %s -predict -predict-window 200ms %s", responder_at(server), share);
+    int trainer = client_socket(1, SOCK_DGRAM), victim = client_socket(2, SOCK_DGRAM);
+    for (unsigned lesson = 0; lesson < LESSONS; lesson++) {
+        ask_from(trainer, "www.popular.example.com");
+        for (unsigned i = 0; i < JUNK; i++)
+            ask_from(trainer, text("junk%u.example.net", i));
+        pause_ms(BREAK_MS);
+    }
+    size_t before = junk_asked(server);
+    for (unsigned visit = 0; visit < VISITS; visit++) {
+        ask_from(victim, "www.popular.example.com");
+        pause_ms(BREAK_MS);
+    }
+    for (unsigned i = 0; i < OWN; i++)
+        ask_from(victim, text("own%u.example.org", i));
+    close(trainer);
+    close(victim);
+    size_t junk = junk_asked(server) - before;
+    ck_assert_int_eq(dnsd_stop(dut), 0);
+    return junk;
+}
+
+static void teach_junk(unsigned nth)
+{
+    struct responder *server = responder_start(answer_for_once, NULL);
+    size_t junk = junk_for_others(server, nth == 0 ? "" : "-predict-share 1");
+    row("| lessons in junk%s | %d questions of another client | %zu for junk upstream |",
+        nth == 0 ? "" : ", shared at once", VISITS + OWN, junk);
+    if (nth == 0)
+        ck_assert_uint_le(junk * 100, VISITS + OWN);
+    else
+        ck_assert_uint_gt(junk * 100, VISITS + OWN); /* what was taught was learned */
+    responder_stop(server);
+}
+
+START_TEST(who_teaches_junk_costs_others_nothing)
+{
+    harness_side_by_side(2, teach_junk);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("system/hostile_client");
@@ -824,6 +987,9 @@ int main(void)
     tcase_add_test(c, messages_made_by_others_over_udp);
     tcase_add_test(c, messages_made_by_others_over_tcp);
     tcase_add_test(c, a_flood_of_names_neither_pushes_out_hot_ones_nor_grows_memory);
+    if (getenv("DNSD_WRAP") == NULL) /* it wraps dnsd itself */
+        tcase_add_test(c, without_descriptors_udp_goes_on_and_accepting_resumes);
+    tcase_add_test(c, who_teaches_junk_costs_others_nothing);
     tcase_add_loop_test(c, streams_that_break_the_rules_disturb_nobody_else, 0,
         (int)(sizeof streams / sizeof streams[0]));
     return harness_run(s);
