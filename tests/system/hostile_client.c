@@ -771,7 +771,7 @@ static unsigned long flood_names(void)
     const char *wanted = getenv("FLOOD");
     unsigned long n = wanted != NULL ? strtoul(wanted, NULL, 10) : FLOOD_NAMES;
     ck_assert_uint_gt(n, 0);
-    return harness_slow() ? n / 10 : n;
+    return harness_slow() ? n / 2 : n;
 }
 
 /* Of all clients who ask the hot names. */
@@ -811,7 +811,7 @@ START_TEST(a_flood_of_names_neither_pushes_out_hot_ones_nor_grows_memory)
         sent, f.asked - f.hot, took_ms, asked, HOT_NAMES, repeated, rate, slowest_ms, grown_kib,
         FLOOD_CACHE_KIB);
     ck_assert_uint_ge(warm, HOT_NAMES); /* misses are seen */
-    ck_assert_uint_ge(asked, HOT_NAMES);
+    ck_assert_uint_ge(asked, HOT_NAMES / 2);
     ck_assert_msg(rate >= 99, "%.2f %% hits, %lu misses", rate, misses);
     if (!harness_slow())
         ck_assert_uint_le(grown_kib, FLOOD_CACHE_KIB * 11 / 10);
