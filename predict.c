@@ -27,7 +27,10 @@
  * A client's own windows come first. A question that two clients showed is a trigger of each of
  * them too, and where a client's own had n windows, its word has the weight n / (n + 4) and that of
  * all the rest. Where b follows a in 4 of 4 of one client's windows and 4 of 8 in all, it hears (1
- * + .5) / 2 = .75, and the others .5.
+ * + .5) / 2 = .75, and who never asked a before .5. Who had windows of a with other followers hears
+ * less, by its own 0: after one .4. But own windows that nothing followed are not kept: who had
+ * only such hears .5 too. Nor is there a vote for what a client's own windows know and those of all
+ * have forgotten. (With both, the figures below are 89.1 for 7.1 and 51.2 for 14.4: no better.)
  *
  * What is overdue is not spoken of: where more than twice the usual lag from trigger to follower
  * and half a second have gone by, the trigger counts as one that does not know it.
