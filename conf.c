@@ -371,7 +371,9 @@ static const struct row table[] = {
                    "Its form is told in resolv.conf(5). Beside systemd-resolved, "
                    "/run/systemd/resolve/resolv.conf has the servers that the network gave, "
                    "while /etc/resolv.conf may name only systemd-resolved or dnsd. A server "
-                   "that is dnsd itself is left out, with a warning.",
+                   "that is dnsd itself is left out, with a warning. While FILE cannot be read, "
+                   "for another reason than that it is not there, the servers stay as they "
+                   "are, and it is tried again every five seconds.",
          .expected = "the name of a file, shorter than 4096 bytes"},
         .kind = PATH,
         .offset = FIELD(resolv_file)},
