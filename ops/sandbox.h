@@ -28,8 +28,8 @@ int sandbox_enter(enum sandbox_role role, const struct sandbox_files *files);
 bool sandbox_covers(const struct sandbox_files *files, const char *path);
 
 /* Whether one who entered with these files could write the file at this path, or another in its
- * place: it is in one of their directories or below, by its name or by where that leads. To be asked
- * before entering. */
+ * place: it is in one of their directories or below, by its name or by where that leads. To be
+ * asked before entering. */
 bool sandbox_exposes(const struct sandbox_files *files, const char *path);
 
 #endif
