@@ -4,12 +4,13 @@
 
 #include <stdlib.h>
 
-#define ARGS_MAX 64
+#define ARGS_MAX  64
+#define SHOWN_MAX (256 * 4 + 3) /* of a value: bytes, each as \\DDD, and three dots */
 
 static void mistake(void *ctx, size_t line, const char *option, const char *value, const char *why)
 {
-    text_is_plain(option, 1024);
-    text_is_plain(value, 1024);
+    text_is_plain(option, SHOWN_MAX);
+    text_is_plain(value, SHOWN_MAX);
     text_mistake(ctx, line, why, 4096);
 }
 
