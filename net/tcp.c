@@ -41,7 +41,9 @@
 #define ACCEPTS_MAX     64 /* an event, so that the others have their turn */
 #define ACCEPT_PAUSE_MS 1000
 
-/* What all connections together may make us hold; the one that asks for more ends. */
+/* What all connections together may make us hold; the one that asks for more ends. Those of one
+ * client may hold as much as is left for all others: alone a half, two a third each. So there is
+ * room for one more client, however many never read. */
 #define BUFFERED_MAX ((size_t)64 << 20)
 
 #define PIECE_COST 16 /* what malloc and a table take for each piece of memory */
@@ -50,6 +52,7 @@
 struct peer {
     uint8_t id[16];
     size_t n;
+    size_t buffered;
     UT_hash_handle hh;
 };
 
@@ -224,13 +227,30 @@ static void set_stalled(struct conn *c, bool stalled)
 
 /* ---- a connection's two buffers -------------------------------------------------------------- */
 
+static bool may_hold(const struct conn *c, size_t more)
+{
+    size_t all = c->set->counts.buffered + more;
+    return all <= BUFFERED_MAX && c->peer->buffered + more <= BUFFERED_MAX - all;
+}
+
+static void hold(struct conn *c, size_t more)
+{
+    c->set->counts.buffered += more;
+    c->peer->buffered += more;
+}
+
+static void let_go(struct conn *c, size_t less)
+{
+    c->set->counts.buffered -= less;
+    c->peer->buffered -= less;
+}
+
 /* Keeps what was read and not yet answered, in place of what was kept before. */
 static int part_keep(struct conn *c, const uint8_t *bytes, size_t len)
 {
-    struct tcp *t = c->set;
-    t->counts.buffered -= c->part_len;
+    let_go(c, c->part_len);
     c->part_len = 0;
-    if (len == 0 || t->counts.buffered + len > BUFFERED_MAX) {
+    if (len == 0 || !may_hold(c, len)) {
         free(c->part);
         c->part = NULL;
         return len == 0 ? 0 : -1;
@@ -241,7 +261,7 @@ static int part_keep(struct conn *c, const uint8_t *bytes, size_t len)
     memcpy(part, bytes, len);
     c->part = part;
     c->part_len = (uint32_t)len;
-    t->counts.buffered += len;
+    hold(c, len);
     return 0;
 }
 
@@ -252,7 +272,7 @@ static size_t out_pending(const struct conn *c)
 
 static void out_free(struct conn *c)
 {
-    c->set->counts.buffered -= c->out_cap;
+    let_go(c, c->out_cap);
     free(c->out);
     c->out = NULL;
     c->out_at = c->out_end = c->out_cap = 0;
@@ -260,16 +280,15 @@ static void out_free(struct conn *c)
 
 static int out_grow(struct conn *c, size_t need)
 {
-    struct tcp *t = c->set;
     size_t cap = OUT_MIN;
     while (cap < need)
         cap *= 2;
-    if (t->counts.buffered - c->out_cap + cap > BUFFERED_MAX)
+    if (!may_hold(c, cap - c->out_cap))
         return -1;
     uint8_t *out = realloc(c->out, cap);
     if (out == NULL)
         return -1;
-    t->counts.buffered += cap - c->out_cap;
+    hold(c, cap - c->out_cap);
     c->out = out;
     c->out_cap = (uint32_t)cap;
     return 0;
