@@ -96,7 +96,9 @@
 
 #include "predict_burst.h"
 #include "predict_graph.h"
+#include "predict_learn.h"
 #include "predict_sequence.h"
+#include "predict_vote.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -107,24 +109,9 @@
 #define CLOSE_MAX       64   /* windows closed in one call: half a millisecond at most */
 #define LOOKS_RESERVE   1000 /* milliseconds' worth of looks that can be saved up */
 #define OBSERVE_MAX     256  /* requests of one turn */
-#define LAG_STEPS_MAX   16
-#define LAG_STEP_MS     16
 #define LISTED_MAX      8192u
 #define LISTED_BYTES    2048 /* of bytes_max for one request listed: an eighth goes to them all */
-
-/* The vote. */
-#define VOTERS_MAX    16   /* the newest triggers */
-#define WALKED_MAX    64   /* requests that are looked through for them */
-#define VOTES_MAX     1024 /* and followers they may name */
-#define TALLIES_MAX   4096 /* a power of two, so large that most are found at once */
-#define WALKED_A_LOOK 8    /* looked through in the time of a look at the cache */
-#define VOTERS_A_LOOK 2    /* heard in that time */
-#define VOTES_A_LOOK  32   /* counted in that time */
-#define OWN_WINDOWS   4    /* from which a client's own trigger outweighs that of all */
-#define EARLY_MS      1000 /* from which a trigger that is asked again closes its window */
-#define ONCE_MS       2000 /* for which a copy with TTL 0 is held */
-#define OVERDUE_MS    500  /* and twice the usual lag: then what has not come is not on its way */
-#define FORGET_PART   10   /* windows of which one at least must have seen a follower */
+#define EARLY_MS        1000 /* from which a trigger that is asked again closes its window */
 
 /* A prefetch that no client has asked for yet. */
 struct sent {
@@ -133,32 +120,6 @@ struct sent {
     uint64_t sent_ms;
     uint64_t landed_ms;
     uint64_t fresh_ms; /* its lifetime from landing on */
-};
-
-/* What a trigger that votes says of a follower: that it was seen in p of n windows. */
-struct vote {
-    struct tally *tally; /* of the follower */
-    double p, n;
-};
-
-/* What the votes say of a follower. */
-struct tally {
-    uint64_t stamp; /* the request that it belongs to */
-    uint32_t question;
-    uint32_t own_stamp; /* the voter that own_p is of */
-    bool asked;         /* since those who are heard now */
-    double own_p;
-    double mean; /* of the votes; their sum until all are heard */
-    double best; /* of them, each as sure as it may be */
-};
-
-struct poll {
-    uint64_t stamp;
-    uint32_t voter; /* grows with each */
-    unsigned n_walked, n_voters, n_votes, n_tallies;
-    struct vote votes[VOTES_MAX];
-    struct tally *order[VOTES_MAX]; /* the tallies, by first appearance */
-    struct tally tallies[TALLIES_MAX];
 };
 
 /* What came of a request: the question whose followers are to be fetched, or NULL, and where it is
@@ -182,8 +143,8 @@ struct predict {
     int tokens;         /* in hundredths; below 0 where clients' own questions were extra */
     uint64_t looks;
     uint64_t looks_ms; /* when looks were added last */
-    uint64_t mark;     /* grows by 2 with each closing: mark: seen; mark + 1: and dealt with */
     uint64_t now_ms;
+    struct learner learner;
     struct poll poll;
     struct predict_counts counts;
 };
@@ -236,46 +197,6 @@ static void take_conf(struct predict *p, const struct predict_conf *conf)
     c->dependencies_max = bounded(c->dependencies_max, 0, UINT16_MAX);
     if (c->bytes_max < PREDICT_BYTES_MIN)
         c->bytes_max = PREDICT_BYTES_MIN;
-}
-
-/* How many requests are listed at most: a power of two. */
-static uint32_t listed_max(size_t bytes_max)
-{
-    uint32_t max = LISTED_MAX;
-
-    while (max > bytes_max / LISTED_BYTES)
-        max /= 2;
-    return max;
-}
-
-struct predict *predict_create(const struct predict_conf *conf, const struct predict_world *world,
-    const uint8_t seed[PREDICT_SEED_LEN])
-{
-    struct predict *p = malloc(sizeof *p);
-
-    if (p == NULL)
-        return NULL;
-    memset(p, 0, sizeof *p);
-    take_conf(p, conf);
-    p->world = *world;
-    p->tokens = PREDICT_TOKENS_MAX * TOKEN;
-    p->looks = (uint64_t)p->conf.looks_per_ms * LOOKS_RESERVE;
-    graph_init(&p->graph, p->conf.bytes_max, sizeof *p, seed);
-    sequence_init(&p->sequence, listed_max(p->conf.bytes_max), p->conf.scope);
-    burst_init(&p->bursts, p->conf.bytes_max, seed);
-    return p;
-}
-
-void predict_reconfigure(struct predict *p, const struct predict_conf *conf)
-{
-    size_t bytes_max = p->conf.bytes_max;
-
-    take_conf(p, conf);
-    p->conf.bytes_max = bytes_max;
-    if (p->sequence.scope == p->conf.scope)
-        return;
-    sequence_clear(&p->sequence, &p->graph);
-    p->sequence.scope = p->conf.scope;
 }
 
 static uint64_t advance(struct predict *p, uint64_t now_ms)
@@ -357,12 +278,6 @@ static void note_life(const struct predict *p, struct graph_question *q)
 
     q->life_ms = fresh_ms < UINT32_MAX ? (uint32_t)fresh_ms : UINT32_MAX;
     q->life_known = p->world.fresh_until_ms != NULL;
-}
-
-/* Whether a copy that was fetched ahead serves nobody any more when it is asked for. */
-static bool outlived(const struct graph_question *q, uint64_t lag_ms)
-{
-    return q->life_known && lag_ms >= (q->life_ms > ONCE_MS ? q->life_ms : ONCE_MS);
 }
 
 static void land_sent(struct predict *p, struct graph_question *q, bool ok)
@@ -509,67 +424,13 @@ static void note_asked(
 
 /* ---- closing windows ------------------------------------------------------------------------- */
 
-struct closing {
-    const struct sequence_entry *window;
-    struct graph_trigger *trigger;
-    uint64_t due_ms;
-    unsigned n;    /* requests that were looked at */
-    bool can_tell; /* all that it should have seen was looked at */
-};
-
-/* Whether e lies in the window and is to be looked at. */
-static bool sees(const struct predict *p, const struct closing *c, const struct sequence_entry *e)
-{
-    return e != NULL && e->at_ms < c->due_ms && (p->conf.seen_max == 0 || c->n < p->conf.seen_max);
-}
-
-static uint16_t lag_of(const struct sequence_entry *window, const struct sequence_entry *e)
-{
-    uint64_t lag_ms = e->at_ms - window->at_ms;
-
-    return lag_ms < PREDICT_LAG_MAX_MS ? (uint16_t)lag_ms : PREDICT_LAG_MAX_MS;
-}
-
-/* Moves an estimate of the median towards the n-th lag, by an n-th of itself and not beyond it. It
- * comes to rest where as many lags are above as are below, and one that is far off moves it no more
- * than others. A 16th is the least, so that it follows the times; LAG_STEP_MS gets it off 0. */
-static uint16_t nearer_median(uint16_t median_ms, uint16_t lag_ms, unsigned n)
-{
-    unsigned step = (median_ms + LAG_STEP_MS) / (n < LAG_STEPS_MAX ? n : LAG_STEPS_MAX);
-
-    if (lag_ms > median_ms)
-        return lag_ms - median_ms < (int)step ? lag_ms : (uint16_t)(median_ms + step);
-    return median_ms - lag_ms < (int)step ? lag_ms : (uint16_t)(median_ms - step);
-}
-
-/* Marks the followers, each with the client that asked for it first, and when. */
-static void mark_seen(struct predict *p, struct closing *c)
-{
-    const struct sequence_entry *e = sequence_next(&p->sequence, c->window);
-
-    for (; sees(p, c, e); e = sequence_next(&p->sequence, e), c->n++) {
-        struct graph_question *q = graph_question(&p->graph, e->question);
-
-        if (q->mark >= p->mark ||
-            (p->conf.rule == PREDICT_RULE_VOTE && outlived(q, e->at_ms - c->window->at_ms)))
-            continue;
-        q->mark = p->mark;
-        q->mark_shown = e->client->fingerprint;
-        q->mark_lag_ms = lag_of(c->window, e);
-    }
-    if (e != NULL && e->at_ms < c->due_ms)
-        c->can_tell = false;
-}
-
 /* The client's own cache may have hidden the request: our copy is fresh, and not because we asked
  * for it ourselves. */
-static bool may_be_hidden(struct predict *p, struct graph_question *follower)
+static bool may_be_hidden(void *ctx, struct graph_question *follower)
 {
-    enum predict_copy copy;
+    struct predict *p = ctx;
+    enum predict_copy copy = look(p, follower);
 
-    if (p->conf.always_subtract)
-        return false;
-    copy = look(p, follower);
     if (follower->sent_slot == 0)
         return copy == PREDICT_FRESH;
     if (!still_useful(&p->sent[follower->sent_slot - 1], copy))
@@ -577,135 +438,10 @@ static bool may_be_hidden(struct predict *p, struct graph_question *follower)
     return false;
 }
 
-/* By the rule of 2007 the score decides, else the share of windows does. */
-static bool worth_keeping(const struct predict *p, struct graph_pair *pair)
-{
-    if (p->conf.rule == PREDICT_RULE_2007)
-        return --pair->score > 0;
-    if (pair->score > 1)
-        pair->score--;
-    return pair->seen * FORGET_PART >= pair->windows;
-}
-
-/* Returns whether the pair is to be kept. */
-static bool judge(struct predict *p, const struct closing *c, struct graph_pair *pair)
-{
-    struct graph_question *follower = graph_question(&p->graph, pair->follower);
-
-    if (follower->mark >= p->mark) {
-        follower->mark = p->mark + 1;
-        pair->windows++;
-        pair->seen++;
-        if (pair->score < p->conf.cap)
-            pair->score++;
-        pair->lag_ms = nearer_median(pair->lag_ms, follower->mark_lag_ms, pair->seen);
-        graph_show(pair, follower->mark_shown);
-        return true;
-    }
-    if (!c->can_tell || may_be_hidden(p, follower))
-        return true;
-    pair->windows++;
-    return worth_keeping(p, pair);
-}
-
-static void judge_known(struct predict *p, const struct closing *c)
-{
-    struct graph_trigger *trigger = c->trigger;
-    uint16_t kept = 0;
-
-    for (uint16_t i = 0; i < trigger->n_pairs; i++) {
-        struct graph_pair *pair = &trigger->pairs[i];
-
-        if (judge(p, c, pair))
-            trigger->pairs[kept++] = *pair;
-        else
-            graph_drop_pair(&p->graph, pair);
-    }
-    trigger->n_pairs = kept;
-}
-
-static void add_new(struct predict *p, const struct closing *c)
-{
-    const struct sequence_entry *e = c->window;
-    struct graph_pair *pair;
-
-    for (unsigned i = 0; i < c->n; i++) {
-        struct graph_question *q;
-
-        e = sequence_next(&p->sequence, e);
-        q = graph_question(&p->graph, e->question);
-        if (q->mark != p->mark || q->id == c->trigger->question)
-            continue;
-        q->mark = p->mark + 1;
-        pair = graph_add_pair(&p->graph, c->trigger, q, p->conf.dependencies_max, p->mark);
-        if (pair == NULL)
-            continue;
-        pair->windows = c->trigger->windows;
-        pair->lag_ms = q->mark_lag_ms;
-        graph_show(pair, q->mark_shown);
-    }
-}
-
-static void halve(struct graph_trigger *trigger)
-{
-    if (trigger->windows < GRAPH_WINDOWS_MAX)
-        return;
-    trigger->windows = GRAPH_WINDOWS_MAX / 2;
-    for (size_t i = 0; i < trigger->n_pairs; i++) {
-        struct graph_pair *pair = &trigger->pairs[i];
-
-        pair->windows = (uint8_t)((pair->windows + 1) / 2);
-        pair->seen = (uint8_t)((pair->seen + 1) / 2);
-    }
-}
-
-static void learn(struct predict *p, struct closing *c, struct graph_trigger *trigger)
-{
-    c->trigger = trigger;
-    c->n = 0;
-    p->mark += 2;
-    trigger->windows++;
-    mark_seen(p, c);
-    judge_known(p, c);
-    add_new(p, c);
-    halve(trigger);
-    graph_end(&p->graph, trigger);
-}
-
-/* A trigger that a second client shows becomes each client's own too. Until then that of all is the
- * first client's own. */
-static void learn_own(struct predict *p, struct closing *c, struct graph_trigger *all)
-{
-    uint32_t client = c->window->client->fingerprint;
-    struct graph_trigger *own;
-
-    if (p->conf.rule == PREDICT_RULE_2007 || p->conf.scope == PREDICT_SCOPE_GLOBAL)
-        return;
-    if (all->windows == 0)
-        all->sole = client;
-    if (all->sole == client)
-        return;
-    if (all->sole != 0)
-        graph_copy(&p->graph, all, all->sole);
-    all->sole = 0;
-    own = graph_begin(&p->graph, graph_question(&p->graph, all->question), client);
-    if (own != NULL)
-        learn(p, c, own);
-}
-
 /* Closes the window, at its time or (early) before it. */
 static void close_window(struct predict *p, const struct sequence_entry *window, bool early)
 {
-    struct graph_question *q = graph_question(&p->graph, window->question);
-    struct graph_trigger *all = graph_begin(&p->graph, q, GRAPH_ALL);
-    struct closing c = {.window = window,
-        .due_ms = window->at_ms + p->conf.window_ms,
-        .can_tell = !early && !sequence_torn(&p->sequence, window)};
-
-    if (all != NULL) {
-        learn_own(p, &c, all);
-        learn(p, &c, all);
-    }
+    learn_window(&p->learner, window, early);
     sequence_close(&p->sequence, &p->graph, window);
     if (p->graph.n_pairs > p->counts.pairs_peak)
         p->counts.pairs_peak = p->graph.n_pairs;
@@ -734,12 +470,6 @@ void predict_tick(struct predict *p, uint64_t now_ms)
 }
 
 /* ---- prefetching ----------------------------------------------------------------------------- */
-
-/* Whether enough clients showed the pair for it to serve this one. */
-static bool serves(const struct predict *p, const struct graph_pair *pair, uint32_t fingerprint)
-{
-    return pair->n_shown >= p->conf.share || graph_shown_by(pair, fingerprint);
-}
 
 static void prefetch(struct predict *p, uint32_t question)
 {
@@ -792,7 +522,7 @@ static void choose(struct predict *p, struct choices *c, uint32_t question, doub
     c->strongest[at] = (struct choice){question, strength};
 }
 
-/* ---- the rule of 2007 ------------------------------------------------------------------------ */
+/* By the rule of 2007. */
 
 static bool ripe(const struct predict *p, const struct graph_pair *pair)
 {
@@ -809,158 +539,22 @@ static void choose_by_score(
     if (t == NULL || t->top < p->conf.score)
         return;
     for (size_t i = 0; i < t->n_pairs; i++)
-        if (ripe(p, &t->pairs[i]) && serves(p, &t->pairs[i], fingerprint))
+        if (ripe(p, &t->pairs[i]) && graph_serves(&t->pairs[i], p->conf.share, fingerprint))
             choose(p, c, t->pairs[i].follower, t->pairs[i].score);
-}
-
-/* ---- the vote -------------------------------------------------------------------------------- */
-
-/* The follower's tally, or NULL where there are too many. */
-static struct tally *tally(struct poll *poll, uint32_t question)
-{
-    struct tally *t = &poll->tallies[question % TALLIES_MAX];
-
-    while (t->stamp == poll->stamp) {
-        if (t->question == question)
-            return t;
-        if (++t == poll->tallies + TALLIES_MAX)
-            t = poll->tallies;
-    }
-    if (poll->n_tallies == VOTES_MAX)
-        return NULL;
-    poll->order[poll->n_tallies++] = t;
-    *t = (struct tally){.stamp = poll->stamp, .question = question};
-    return t;
-}
-
-static void vote(struct poll *poll, struct tally *t, double p, double n)
-{
-    if (poll->n_votes == VOTES_MAX)
-        return;
-    poll->votes[poll->n_votes++] = (struct vote){t, p, n};
-    t->mean += p;
-}
-
-static double share_of(const struct graph_pair *pair)
-{
-    return (double)pair->seen / pair->windows;
-}
-
-/* What the client's own windows of this trigger say, for its vote. */
-static void note_own(struct poll *poll, const struct graph_trigger *own)
-{
-    struct tally *t;
-
-    for (size_t i = 0; i < own->n_pairs; i++) {
-        t = tally(poll, own->pairs[i].follower);
-        if (t == NULL)
-            return;
-        t->own_stamp = poll->voter;
-        t->own_p = share_of(&own->pairs[i]);
-    }
-}
-
-/* Whether it would have been asked by now, had this been a window with it. */
-static bool is_overdue(const struct graph_pair *pair, uint64_t elapsed_ms)
-{
-    return elapsed_ms > 2u * pair->lag_ms + OVERDUE_MS;
-}
-
-static void vote_all(struct predict *p, const struct graph_trigger *all,
-    const struct graph_trigger *own, uint32_t fingerprint, uint64_t elapsed_ms)
-{
-    struct poll *poll = &p->poll;
-    double weight = own == NULL ? 0 : own->windows / (own->windows + (double)OWN_WINDOWS);
-
-    for (size_t i = 0; i < all->n_pairs; i++) {
-        const struct graph_pair *pair = &all->pairs[i];
-        struct tally *t;
-        double own_p;
-
-        if (is_overdue(pair, elapsed_ms) || !serves(p, pair, fingerprint))
-            continue;
-        t = tally(poll, pair->follower);
-        if (t == NULL)
-            return;
-        if (t->asked)
-            continue;
-        own_p = t->own_stamp == poll->voter ? t->own_p : 0;
-        vote(poll, t, weight * own_p + (1 - weight) * share_of(pair), pair->windows);
-    }
-}
-
-static void hear_voter(
-    struct predict *p, const struct graph_question *q, uint32_t fingerprint, uint64_t elapsed_ms)
-{
-    const struct graph_trigger *all = graph_trigger(q, GRAPH_ALL);
-    const struct graph_trigger *own = graph_trigger(q, fingerprint);
-
-    p->poll.voter++;
-    p->poll.n_voters++;
-    if (all == NULL) {
-        all = own;
-        own = NULL;
-    }
-    if (own != NULL)
-        note_own(&p->poll, own);
-    if (all != NULL)
-        vote_all(p, all, own, fingerprint, elapsed_ms);
-}
-
-/* The client's newest questions vote, each once, as long as their windows last. A client that
- * repeats a few is not searched for more. */
-static void hear_voters(struct predict *p, const uint8_t *client, uint32_t fingerprint)
-{
-    const struct sequence_entry *e = sequence_newest(&p->sequence, &p->graph, client);
-    uint32_t heard[VOTERS_MAX];
-    unsigned n = 0, k;
-    struct tally *t;
-
-    for (; e != NULL && n < VOTERS_MAX && p->poll.n_walked < WALKED_MAX &&
-           e->at_ms + p->conf.window_ms > p->now_ms;
-         e = sequence_prev(&p->sequence, e)) {
-        p->poll.n_walked++;
-        for (k = 0; k < n && heard[k] != e->question;)
-            k++;
-        if (k < n)
-            continue;
-        heard[n++] = e->question;
-        hear_voter(p, graph_question(&p->graph, e->question), fingerprint, p->now_ms - e->at_ms);
-        t = tally(&p->poll, e->question);
-        if (t != NULL)
-            t->asked = true;
-    }
-}
-
-/* Each trigger's word, drawn to the mean of them all as by half a window. */
-static void find_best(struct poll *poll)
-{
-    for (unsigned i = 0; i < poll->n_tallies; i++)
-        poll->order[i]->mean /= poll->n_voters;
-    for (unsigned i = 0; i < poll->n_votes; i++) {
-        const struct vote *v = &poll->votes[i];
-        double sure = (v->p * v->n + v->tally->mean / 2) / (v->n + 0.5);
-
-        if (sure > v->tally->best)
-            v->tally->best = sure;
-    }
 }
 
 static void choose_by_vote(
     struct predict *p, struct choices *c, const uint8_t *client, uint32_t fingerprint)
 {
-    struct poll *poll = &p->poll;
+    struct electorate electorate = {
+        &p->graph, &p->sequence, &p->conf, client, fingerprint, p->now_ms};
     double needed = p->conf.confidence_percent * p->conf.score / 200.0;
 
-    poll->stamp++;
-    poll->n_walked = poll->n_voters = poll->n_votes = poll->n_tallies = 0;
-    hear_voters(p, client, fingerprint);
-    find_best(poll);
-    take_looks(p, poll->n_walked / WALKED_A_LOOK + poll->n_voters / VOTERS_A_LOOK +
-                      poll->n_votes / VOTES_A_LOOK);
-    for (unsigned i = 0; i < poll->n_tallies; i++) {
-        const struct tally *t = poll->order[i];
-        double likelihood = (5 * t->best + t->mean) / 6;
+    vote_hold(&p->poll, &electorate);
+    take_looks(p, vote_looks(&p->poll));
+    for (unsigned i = 0; i < p->poll.n_tallies; i++) {
+        const struct tally *t = p->poll.order[i];
+        double likelihood = vote_likelihood(t);
 
         if (t->mean > 0 && likelihood >= needed)
             choose(p, c, t->question, likelihood);
@@ -1089,6 +683,51 @@ void predict_observe(
 }
 
 /* ---- the rest -------------------------------------------------------------------------------- */
+
+/* How many requests are listed at most: a power of two. */
+static uint32_t listed_max(size_t bytes_max)
+{
+    uint32_t max = LISTED_MAX;
+
+    while (max > bytes_max / LISTED_BYTES)
+        max /= 2;
+    return max;
+}
+
+struct predict *predict_create(const struct predict_conf *conf, const struct predict_world *world,
+    const uint8_t seed[PREDICT_SEED_LEN])
+{
+    struct predict *p = malloc(sizeof *p);
+
+    if (p == NULL)
+        return NULL;
+    memset(p, 0, sizeof *p);
+    take_conf(p, conf);
+    p->world = *world;
+    p->tokens = PREDICT_TOKENS_MAX * TOKEN;
+    p->looks = (uint64_t)p->conf.looks_per_ms * LOOKS_RESERVE;
+    graph_init(&p->graph, p->conf.bytes_max, sizeof *p, seed);
+    sequence_init(&p->sequence, listed_max(p->conf.bytes_max), p->conf.scope);
+    burst_init(&p->bursts, p->conf.bytes_max, seed);
+    p->learner = (struct learner){.graph = &p->graph,
+        .sequence = &p->sequence,
+        .conf = &p->conf,
+        .ctx = p,
+        .may_be_hidden = may_be_hidden};
+    return p;
+}
+
+void predict_reconfigure(struct predict *p, const struct predict_conf *conf)
+{
+    size_t bytes_max = p->conf.bytes_max;
+
+    take_conf(p, conf);
+    p->conf.bytes_max = bytes_max;
+    if (p->sequence.scope == p->conf.scope)
+        return;
+    sequence_clear(&p->sequence, &p->graph);
+    p->sequence.scope = p->conf.scope;
+}
 
 static void drop_all_sent(struct predict *p)
 {

@@ -29,7 +29,7 @@ struct graph_pair {
     uint32_t n_shown : 3;            /* distinct clients, PREDICT_SHARE_MAX standing for more */
     uint16_t shown[GRAPH_SHOWN_MAX]; /* of the fingerprints of those who showed it, 16 bits */
     uint16_t score;                  /* 2007's, at least 1; by the vote it tells what is proven */
-    uint16_t lag_ms; /* predict.c: about the median; PREDICT_LAG_MAX_MS is or more */
+    uint16_t lag_ms; /* predict_learn.c: about the median; PREDICT_LAG_MAX_MS is or more */
     uint8_t seen;    /* windows of the trigger that saw it */
     uint8_t windows; /* of those that could tell */
 };
@@ -54,18 +54,19 @@ struct graph_trigger {
 struct graph_question {
     UT_hash_handle hh;
     struct graph_trigger *triggers; /* of this question: the most recently changed first */
-    uint64_t mark;                  /* predict.c: the closing that saw it last */
+    uint64_t mark;                  /* predict_learn.c: the closing that saw it last */
     uint64_t own_until_ms;          /* predict.c: had its client fetched it itself, it would be
                                        fresh until then (0: no matter) */
-    uint32_t mark_shown;            /* predict.c: and who asked for it there */
+    uint32_t mark_shown;            /* predict_learn.c: and who asked for it there */
     uint32_t id;
     uint32_t refs;
     uint32_t life_ms;     /* of its last answer, from its landing on */
     uint32_t last_window; /* predict_sequence.c: where its newest window may be */
     uint16_t key_len;     /* 1 to PREDICT_KEY_MAX */
     uint16_t sent_slot;   /* predict.c: 1 + where its unused prefetch stands, or 0 */
-    uint16_t mark_lag_ms; /* predict.c: how long after the closing window's trigger it was asked */
-    bool answered : 1;    /* the last answer that came for it was one */
+    uint16_t
+        mark_lag_ms; /* predict_learn.c: how long after the closing window's trigger it was asked */
+    bool answered : 1; /* the last answer that came for it was one */
     bool life_known : 1;
     bool used_late : 1; /* and own_until_ms is how long before its landing it was sent */
     bool awaited : 1;   /* a client's miss of it went upstream and has not landed */
@@ -152,7 +153,8 @@ struct graph_pair *graph_add_pair(struct graph *g, struct graph_trigger *trigger
 /* Gives up what a pair refers to; the caller takes it out of the array. */
 void graph_drop_pair(struct graph *g, const struct graph_pair *pair);
 
-/* Fingerprint of a client, and noting or asking whether it showed a pair. */
+/* Fingerprint of a client, noting or asking whether it showed a pair, and whether enough clients
+ * (`share`) did for the pair to serve this one. */
 uint32_t graph_fingerprint(const struct graph *g, const uint8_t client[PREDICT_CLIENT_LEN]);
 void graph_show(struct graph_pair *pair, uint32_t fingerprint);
 static inline bool graph_shown_by(const struct graph_pair *pair, uint32_t fingerprint)
@@ -161,6 +163,10 @@ static inline bool graph_shown_by(const struct graph_pair *pair, uint32_t finger
         if (pair->shown[i] == (uint16_t)fingerprint)
             return true;
     return false;
+}
+static inline bool graph_serves(const struct graph_pair *pair, unsigned share, uint32_t fingerprint)
+{
+    return pair->n_shown >= share || graph_shown_by(pair, fingerprint);
 }
 
 /* The learned table as bytes (predict_file.c). Loading needs a graph that knows nothing yet. */
