@@ -23,7 +23,7 @@ LDFLAGS  += $(SAN)
 
 # The pure modules: no socket, no libev, no clock, no printing (tests/layers).
 WIRE = wire wire_name wire_answer wire_writer
-PREDICT = predict predict_vote predict_learn predict_graph predict_sequence predict_burst predict_file
+PREDICT = predict predict_vote predict_learn predict_sent predict_graph predict_sequence predict_burst predict_file
 POISON = poison poison_text
 PURE = addr quantity rrtype rng $(WIRE) rebind cookie cache $(PREDICT) $(POISON) special conf prediction server flight query core
 NET  = net/clock net/loop net/signals net/turn net/sockaddr net/udp net/tcp net/exchange_udp net/exchange_tcp \

@@ -97,30 +97,20 @@
 #include "predict_burst.h"
 #include "predict_graph.h"
 #include "predict_learn.h"
+#include "predict_sent.h"
 #include "predict_sequence.h"
 #include "predict_vote.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define TOKEN           100  /* tokens are counted in hundredths: what one percent earns */
-#define OUTSTANDING_MAX 1024 /* prefetches whose use is awaited; then the oldest is unused */
-#define CLOSE_MAX       64   /* windows closed in one call: half a millisecond at most */
-#define LOOKS_RESERVE   1000 /* milliseconds' worth of looks that can be saved up */
-#define OBSERVE_MAX     256  /* requests of one turn */
-#define LISTED_MAX      8192u
-#define LISTED_BYTES    2048 /* of bytes_max for one request listed: an eighth goes to them all */
-#define EARLY_MS        1000 /* from which a trigger that is asked again closes its window */
-
-/* A prefetch that no client has asked for yet. */
-struct sent {
-    uint32_t question;
-    bool landed;
-    uint64_t sent_ms;
-    uint64_t landed_ms;
-    uint64_t fresh_ms; /* its lifetime from landing on */
-};
+#define TOKEN         100  /* tokens are counted in hundredths: what one percent earns */
+#define CLOSE_MAX     64   /* windows closed in one call: half a millisecond at most */
+#define LOOKS_RESERVE 1000 /* milliseconds' worth of looks that can be saved up */
+#define OBSERVE_MAX   256  /* requests of one turn */
+#define LISTED_MAX    8192u
+#define LISTED_BYTES  2048 /* of bytes_max for one request listed: an eighth goes to them all */
+#define EARLY_MS      1000 /* from which a trigger that is asked again closes its window */
 
 /* What came of a request: the question whose followers are to be fetched, or NULL, and where it is
  * listed, if it is. */
@@ -136,11 +126,9 @@ struct predict {
     struct graph graph;
     struct sequence sequence;
     struct bursts bursts;
-    struct sent sent[OUTSTANDING_MAX];
-    unsigned n_sent;
-    unsigned sent_hand; /* the next one to be looked at for its expiry */
-    unsigned n_sweeps;  /* how many are to be looked at */
-    int tokens;         /* in hundredths; below 0 where clients' own questions were extra */
+    struct sents sents;
+    unsigned n_sweeps; /* how many of them are to be looked at */
+    int tokens;        /* in hundredths; below 0 where clients' own questions were extra */
     uint64_t looks;
     uint64_t looks_ms; /* when looks were added last */
     uint64_t now_ms;
@@ -206,93 +194,26 @@ static uint64_t advance(struct predict *p, uint64_t now_ms)
     return p->now_ms;
 }
 
-/* ---- prefetches under way or unused ---------------------------------------------------------- */
-
-static void drop_sent(struct predict *p, struct graph_question *q)
-{
-    unsigned at = q->sent_slot - 1u;
-
-    assert(q->sent_slot > 0 && at < p->n_sent);
-    p->sent[at] = p->sent[--p->n_sent];
-    if (at < p->n_sent)
-        graph_question(&p->graph, p->sent[at].question)->sent_slot = (uint16_t)(at + 1);
-    q->sent_slot = 0;
-    graph_unref(&p->graph, q);
-}
-
-static void drop_unused(struct predict *p, struct graph_question *q)
-{
-    p->counts.unused++;
-    drop_sent(p, q);
-}
+/* ---- answers --------------------------------------------------------------------------------- */
 
 static enum predict_copy look(const struct predict *p, const struct graph_question *q)
 {
-    return p->world.copy(p->world.ctx, q->key, q->key_len, p->now_ms);
+    return sent_copy(&p->sents, q, p->now_ms);
 }
 
-/* Whether an outstanding prefetch can still be of use, its copy being such. */
-static bool still_useful(const struct sent *sent, enum predict_copy copy)
-{
-    return copy == PREDICT_FRESH || (!sent->landed && copy == PREDICT_UNDER_WAY);
-}
-
-/* One of them is looked at for each window that closed, so that those which expired do not stay for
- * ever. */
+/* One is looked at for each window that closed. */
 static void sweep(struct predict *p)
 {
-    struct graph_question *q;
-
-    for (; p->n_sweeps > 0 && p->n_sent > 0; p->n_sweeps--) {
-        p->sent_hand = (p->sent_hand + 1) % p->n_sent;
-        q = graph_question(&p->graph, p->sent[p->sent_hand].question);
-        if (!still_useful(&p->sent[p->sent_hand], look(p, q)))
-            drop_unused(p, q);
-    }
+    sent_sweep(&p->sents, p->n_sweeps, p->now_ms);
     p->n_sweeps = 0;
-}
-
-static void note_sent(struct predict *p, struct graph_question *q)
-{
-    if (p->n_sent == OUTSTANDING_MAX) {
-        p->sent_hand = (p->sent_hand + 1) % OUTSTANDING_MAX;
-        drop_unused(p, graph_question(&p->graph, p->sent[p->sent_hand].question));
-    }
-    p->sent[p->n_sent++] = (struct sent){.question = q->id, .sent_ms = p->now_ms};
-    q->sent_slot = (uint16_t)p->n_sent;
-    graph_ref(q);
-}
-
-static uint64_t fresh_for_ms(const struct predict *p, const struct graph_question *q)
-{
-    uint64_t until_ms = p->world.fresh_until_ms == NULL
-                            ? 0
-                            : p->world.fresh_until_ms(p->world.ctx, q->key, q->key_len, p->now_ms);
-
-    return until_ms > p->now_ms ? until_ms - p->now_ms : 0;
 }
 
 static void note_life(const struct predict *p, struct graph_question *q)
 {
-    uint64_t fresh_ms = fresh_for_ms(p, q);
+    uint64_t fresh_ms = sent_fresh_ms(&p->sents, q, p->now_ms);
 
     q->life_ms = fresh_ms < UINT32_MAX ? (uint32_t)fresh_ms : UINT32_MAX;
     q->life_known = p->world.fresh_until_ms != NULL;
-}
-
-static void land_sent(struct predict *p, struct graph_question *q, bool ok)
-{
-    struct sent *sent = &p->sent[q->sent_slot - 1];
-
-    if (sent->landed)
-        return;
-    if (!ok) {
-        drop_unused(p, q);
-        return;
-    }
-    sent->landed = true;
-    sent->landed_ms = p->now_ms;
-    sent->fresh_ms = fresh_for_ms(p, q);
 }
 
 void predict_landed(struct predict *p, const uint8_t *key, size_t key_len, bool ok, uint64_t now_ms)
@@ -310,14 +231,14 @@ void predict_landed(struct predict *p, const uint8_t *key, size_t key_len, bool 
     if (ok)
         note_life(p, q);
     if (q->used_late) {
-        fresh_ms = ok ? fresh_for_ms(p, q) : 0;
+        fresh_ms = ok ? sent_fresh_ms(&p->sents, q, p->now_ms) : 0;
         q->own_until_ms = p->now_ms + q->own_until_ms + fresh_ms;
         q->used_late = false;
     }
     was_sent = q->sent_slot > 0;
     burst_landed(&p->bursts, &p->graph, q, ok, p->now_ms); /* q may go with its last wait */
     if (was_sent)
-        land_sent(p, q, ok);
+        sent_landed(&p->sents, q, ok, p->now_ms);
 }
 
 /* ---- budget ---------------------------------------------------------------------------------- */
@@ -355,36 +276,11 @@ static void take_looks(struct predict *p, unsigned n)
     p->looks -= n < p->looks ? n : p->looks;
 }
 
-/* A client asks for q, of which a prefetch is outstanding: alone it would have asked upstream now,
- * unless `had` it a copy of its own. Returns whether the prefetch was in time. */
-static bool use_sent(struct predict *p, struct graph_question *q, bool answered, bool had)
-{
-    const struct sent sent = p->sent[q->sent_slot - 1];
-
-    if (sent.landed && !answered) {
-        drop_unused(p, q); /* it came and went */
-        return false;
-    }
-    drop_sent(p, q);
-    if (sent.landed)
-        p->counts.used++;
-    else
-        p->counts.used_late++;
-    if (had)
-        return true;
-    p->counts.saved_ms += (sent.landed ? sent.landed_ms : p->now_ms) - sent.sent_ms;
-    q->used_late = !sent.landed;
-    /* Alone, its answer would be a round trip away: until then others would have joined it. */
-    q->own_until_ms = sent.landed ? p->now_ms + (sent.landed_ms - sent.sent_ms) + sent.fresh_ms
-                                  : p->now_ms - sent.sent_ms;
-    return true;
-}
-
 /* What a request tells about its question, and what it earns or costs. */
 static void note_request(struct predict *p, struct graph_question *q, bool answered)
 {
     bool had = !q->used_late && p->now_ms < q->own_until_ms;
-    bool used = q->sent_slot > 0 && use_sent(p, q, answered, had);
+    bool used = q->sent_slot > 0 && sent_use(&p->sents, q, answered, had, p->now_ms);
     bool upstream = !used && !answered && !q->awaited;
 
     if ((used || upstream) && had)
@@ -433,8 +329,8 @@ static bool may_be_hidden(void *ctx, struct graph_question *follower)
 
     if (follower->sent_slot == 0)
         return copy == PREDICT_FRESH;
-    if (!still_useful(&p->sent[follower->sent_slot - 1], copy))
-        drop_unused(p, follower);
+    if (!sent_is_useful(&p->sents, follower, copy))
+        sent_waste(&p->sents, follower);
     return false;
 }
 
@@ -479,7 +375,7 @@ static void prefetch(struct predict *p, uint32_t question)
     if (!q->answered || look(p, q) != PREDICT_ABSENT)
         return;
     if (q->sent_slot > 0)
-        drop_unused(p, q);
+        sent_waste(&p->sents, q);
     if (p->conf.budget_percent > 0 && p->tokens < TOKEN) {
         p->counts.shed++;
         return;
@@ -490,7 +386,7 @@ static void prefetch(struct predict *p, uint32_t question)
     }
     add_tokens(p, -TOKEN);
     p->counts.prefetches++;
-    note_sent(p, q);
+    sent_add(&p->sents, q, p->now_ms);
 }
 
 /* A follower that is to be fetched, and how strong the case for it is. */
@@ -709,6 +605,9 @@ struct predict *predict_create(const struct predict_conf *conf, const struct pre
     graph_init(&p->graph, p->conf.bytes_max, sizeof *p, seed);
     sequence_init(&p->sequence, listed_max(p->conf.bytes_max), p->conf.scope);
     burst_init(&p->bursts, p->conf.bytes_max, seed);
+    p->sents.graph = &p->graph;
+    p->sents.world = &p->world;
+    p->sents.counts = &p->counts;
     p->learner = (struct learner){.graph = &p->graph,
         .sequence = &p->sequence,
         .conf = &p->conf,
@@ -729,17 +628,11 @@ void predict_reconfigure(struct predict *p, const struct predict_conf *conf)
     p->sequence.scope = p->conf.scope;
 }
 
-static void drop_all_sent(struct predict *p)
-{
-    while (p->n_sent > 0)
-        drop_sent(p, graph_question(&p->graph, p->sent[p->n_sent - 1].question));
-}
-
 void predict_free(struct predict *p)
 {
     if (p == NULL)
         return;
-    drop_all_sent(p);
+    sent_clear(&p->sents);
     burst_clear(&p->bursts, &p->graph);
     sequence_clear(&p->sequence, &p->graph);
     graph_clear(&p->graph);
@@ -752,7 +645,7 @@ void predict_count(const struct predict *p, struct predict_counts *out)
     *out = p->counts;
     memcpy(out->waits, p->bursts.waits_of, sizeof out->waits);
     out->measured_ms = burst_measured_ms(&p->bursts);
-    out->outstanding = p->n_sent;
+    out->outstanding = p->sents.n;
     out->windows_open = p->sequence.n_windows;
     out->triggers = p->graph.n_triggers[false] + p->graph.n_triggers[true];
     out->pairs = p->graph.n_pairs;
@@ -846,31 +739,13 @@ bool predict_walk(const struct predict *p, predict_visit *visit, void *ctx)
     return true;
 }
 
-static const char *check_sent(const struct predict *p, uint32_t *refs)
-{
-    const struct graph_question *q;
-    unsigned n = 0;
-
-    for (unsigned i = 0; i < p->n_sent; i++) {
-        if (p->sent[i].question >= p->graph.n_slots)
-            return "the question of a prefetch is out of range";
-        q = graph_question(&p->graph, p->sent[i].question);
-        if (q->sent_slot != i + 1)
-            return "a question does not lead to its prefetch";
-        refs[q->id]++;
-    }
-    for (q = p->graph.questions; q != NULL; q = q->hh.next)
-        n += q->sent_slot > 0;
-    return n == p->n_sent ? NULL : "a question has a prefetch that is not listed";
-}
-
 static const char *check_numbers(const struct predict *p)
 {
     const struct predict_counts *n = &p->counts;
 
     if (p->tokens > PREDICT_TOKENS_MAX * TOKEN || p->tokens < -PREDICT_TOKENS_MAX * TOKEN)
         return "there are more tokens than the bucket holds";
-    if (n->prefetches != n->used + n->used_late + n->unused + p->n_sent)
+    if (n->prefetches != n->used + n->used_late + n->unused + p->sents.n)
         return "prefetches do not add up";
     return NULL;
 }
@@ -890,7 +765,7 @@ const char *predict_check(const struct predict *p)
     if (wrong == NULL)
         wrong = burst_check(&p->bursts, &p->graph, refs);
     if (wrong == NULL)
-        wrong = check_sent(p, refs);
+        wrong = sent_check(&p->sents, refs);
     if (wrong == NULL)
         wrong = graph_check(&p->graph, refs);
     free(refs);

@@ -63,7 +63,7 @@ struct graph_question {
     uint32_t life_ms;     /* of its last answer, from its landing on */
     uint32_t last_window; /* predict_sequence.c: where its newest window may be */
     uint16_t key_len;     /* 1 to PREDICT_KEY_MAX */
-    uint16_t sent_slot;   /* predict.c: 1 + where its unused prefetch stands, or 0 */
+    uint16_t sent_slot;   /* predict_sent.c: 1 + where its unused prefetch stands, or 0 */
     uint16_t
         mark_lag_ms; /* predict_learn.c: how long after the closing window's trigger it was asked */
     bool answered : 1; /* the last answer that came for it was one */
