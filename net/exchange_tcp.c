@@ -64,6 +64,7 @@ struct connection {
     bool to_do;      /* the end of the turn has to look at it */
     bool retired;    /* takes no more asks */
     bool has_served; /* a reply has come */
+    bool lost;       /* the server hung up, or the network did; not we */
     unsigned n_strays;
     unsigned n_live;    /* asks, waiting or in flight */
     uint64_t since_ms;  /* of the connect */
@@ -265,10 +266,18 @@ static void hang_up(struct connection *c)
 }
 
 /* A server may close a kept connection at any time, also just as we write (RFC 7766 6.2.4): who was
- * on it asks once more. One that never worked would not do so the next time. */
+ * on it asks once more. One that never worked would not do so the next time. Where we hang up, over
+ * garbage, what was written has been heard, and was the one message of its question (SECURITY 4).
+ */
+static bool may_ask_again(const struct connection *c, const struct tcp_ask *a)
+{
+    const bool was_heard = a->slot >= 0 && !c->lost;
+    return !a->second && !was_heard && (c->has_served || a->joined);
+}
+
 static bool ask_again(struct connection *c, struct tcp_ask *a)
 {
-    if (a->second || !(c->has_served || a->joined))
+    if (!may_ask_again(c, a))
         return false;
     struct connection *other = connection_for(c->x, &c->server, true);
     if (!other)
@@ -367,8 +376,10 @@ static int write_out(struct connection *c)
 {
     if (c->out_len > 0) {
         const ssize_t n = send(c->fd, c->out, c->out_len, MSG_NOSIGNAL);
-        if (n < 0 && errno != EAGAIN && errno != EINTR) /* ENOBUFS: it would stay writable */
+        if (n < 0 && errno != EAGAIN && errno != EINTR) { /* ENOBUFS: it would stay writable */
+            c->lost = true;
             return -1;
+        }
         if (n > 0) {
             c->out_len -= (size_t)n;
             memmove(c->out, c->out + n, c->out_len);
@@ -527,10 +538,12 @@ static int receive(struct connection *c)
         return -1;
     assert(c->in_len < c->in_cap);
     const ssize_t n = recv(c->fd, c->in + c->in_len, c->in_cap - c->in_len, 0);
-    if (n < 0)
-        return errno == EAGAIN || errno == EINTR ? 0 : -1;
-    if (n == 0)
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    if (n <= 0) {
+        c->lost = true;
         return -1;
+    }
     c->in_len += (size_t)n;
     c->heard_ms = now_ms(c);
     return take_all(c);

@@ -1541,6 +1541,57 @@ START_TEST(tcp_too_much_that_nobody_awaits)
 }
 END_TEST
 
+/* A kept connection that dnsd ends: a length that none can have, or too much that nobody awaits. */
+START_TEST(tcp_garbage_brings_no_question_twice)
+{
+    static const uint8_t length_0[] = {0, 0};
+    const struct server s = server_open(SOCK_STREAM);
+    const int fd = tcp_first_exchange(0, &s);
+    ask(1, &s.addr, UPSTREAM_TCP);
+    tcp_take(fd, &query);
+    make_reply(&query, &bad);
+    spoil(WRONG_ID, &bad);
+    if (_i == 0)
+        tcp_write(fd, length_0, sizeof length_0);
+    for (int i = 0; i < 11 && _i == 1; i++)
+        tcp_put(fd, &bad);
+    wait_for(1, 1);
+    ck_assert_int_eq(got[1].event[0], UPSTREAM_REFUSED);
+    ck_assert(!tcp_pending(&s));
+    ck_assert_uint_eq(counts().tcp_sent, 2);
+    close(fd);
+    close(s.fd);
+}
+END_TEST
+
+/* What was never written there is asked all the same. */
+START_TEST(tcp_garbage_costs_nothing_to_those_that_wait_behind_it)
+{
+    static const uint8_t length_0[] = {0, 0};
+    const struct server s = server_open(SOCK_STREAM);
+    int fds[2];
+    fds[0] = tcp_first_exchange(0, &s);
+    for (unsigned i = 1; i < 130; i++) /* 64 on each of two connections, and one that waits */
+        ask(i, &s.addr, UPSTREAM_TCP);
+    fds[1] = tcp_accept(&s);
+    for (int i = 0; i < 64; i++)
+        tcp_take(fds[0], &query);
+    ck_assert_uint_eq(counts().tcp_sent, 129);
+    tcp_write(fds[0], length_0, sizeof length_0);
+    const int fd = tcp_accept(&s);
+    tcp_take(fd, &query);
+    make_reply(&query, &reply);
+    tcp_put(fd, &reply);
+    wait_for(number_of(&query), 1);
+    check_reply(number_of(&query), &reply);
+    ck_assert_uint_eq(counts().tcp_sent, 130);
+    close(fds[0]);
+    close(fds[1]);
+    close(fd);
+    close(s.fd);
+}
+END_TEST
+
 START_TEST(tcp_reply_that_is_turned_down)
 {
     const struct server s = server_open(SOCK_STREAM);
@@ -2109,6 +2160,8 @@ static TCase *tcp_case(void)
     tcase_add_test(c, tcp_bare_error);
     tcase_add_test(c, tcp_reply_to_another_question);
     tcase_add_test(c, tcp_too_much_that_nobody_awaits);
+    tcase_add_loop_test(c, tcp_garbage_brings_no_question_twice, 0, 2);
+    tcase_add_test(c, tcp_garbage_costs_nothing_to_those_that_wait_behind_it);
     tcase_add_test(c, tcp_reply_that_is_turned_down);
     tcase_add_test(c, tcp_kept_connection_was_closed_meanwhile);
     tcase_add_loop_test(c, tcp_kept_connection_closes_as_we_ask, 0, 2);
