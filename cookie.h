@@ -14,7 +14,7 @@
 
 /* Writes the client's own 8 bytes and behind them a server cookie of version 1 (RFC 9018 4): a
  * timestamp and the SipHash-2-4, keyed by the seed, of client cookie, timestamp and the client's
- * address. now_s is of any clock that all who share the seed go by. */
+ * address. now_s is seconds since 1970 (4.3). */
 void cookie_make(const uint8_t client[COOKIE_CLIENT_LEN], const struct addr *peer, uint32_t now_s,
     const uint8_t seed[COOKIE_SEED_LEN], uint8_t out[COOKIE_LEN]);
 

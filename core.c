@@ -131,6 +131,12 @@ static const char *ask_chaos(void *ctx, const uint8_t *name, size_t name_len)
     return c->world.chaos(c->world.ctx, name, name_len);
 }
 
+static uint32_t tell_wall(void *ctx)
+{
+    const struct core *c = ctx;
+    return c->world.wall_s(c->world.ctx);
+}
+
 static int create_flights(struct core *c, const struct core_conf *conf)
 {
     uint8_t seed[CACHE_SEED_LEN];
@@ -157,6 +163,7 @@ static int create_desk(struct core *c, const struct core_conf *conf)
         .arrived = on_arrived,
         .ended = c->world.ended != NULL ? tell_ended : NULL,
         .chaos = c->world.chaos != NULL ? ask_chaos : NULL,
+        .wall_s = tell_wall,
     };
     rng_bytes(c->world.rng, seed, sizeof seed);
     c->desk = query_desk_create(&conf->query, &world, seed);

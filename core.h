@@ -35,6 +35,7 @@ struct core_world {
     void *ctx;
     void (*ended)(void *ctx, const struct query_end *e);                   /* may be NULL */
     const char *(*chaos)(void *ctx, const uint8_t *name, size_t name_len); /* may be NULL */
+    uint32_t (*wall_s)(void *ctx);                                         /* see query.h */
 };
 
 /* Upstream and rng are used, not owned. NULL when memory is out. core_free ends every flight first:

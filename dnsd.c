@@ -2,6 +2,7 @@
  * Knows every module by its door; never a DNS rule. */
 #include "conf.h"
 #include "core.h"
+#include "net/clock.h"
 #include "net/exchange.h"
 #include "net/loop.h"
 #include "net/resolvconf.h"
@@ -578,6 +579,12 @@ static const char *on_chaos(void *ctx, const uint8_t *name, size_t name_len)
     return stats_chaos(&sources, name, name_len, turn_now_ms(d->turn));
 }
 
+static uint32_t on_wall(void *ctx)
+{
+    (void)ctx;
+    return clock_wall_s();
+}
+
 /* ---- the core -------------------------------------------------------------------------------- */
 
 static void begin_turn(void *ctx, uint64_t now_ms)
@@ -616,6 +623,7 @@ static int start_core(struct dnsd *d)
         .ctx = d,
         .ended = on_ended,
         .chaos = on_chaos,
+        .wall_s = on_wall,
     };
     d->core = core_create(&conf, &world, turn_now_ms(d->turn));
     if (d->core == NULL)

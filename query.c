@@ -169,16 +169,16 @@ static void tell_end(struct query_desk *d, const struct client *client,
  * strangers get no reply at all and nobody gets a large one over UDP, and BADCOOKIE would cost a
  * stub a round trip. */
 static const uint8_t *cookie_for(
-    struct query_desk *d, const struct client *client, const struct wire_query *q, uint64_t now_ms)
+    struct query_desk *d, const struct client *client, const struct wire_query *q)
 {
-    cookie_make(
-        q->edns.cookie, &client->peer, (uint32_t)(now_ms / 1000), d->cookie_seed, d->cookie);
+    uint32_t now_s = d->world.wall_s(d->world.ctx);
+    cookie_make(q->edns.cookie, &client->peer, now_s, d->cookie_seed, d->cookie);
     return d->cookie;
 }
 
 /* Fills in what every reply of this desk to this client has. */
 static struct wire_reply reply_to(
-    struct query_desk *d, const struct client *client, const struct wire_query *q, uint64_t now_ms)
+    struct query_desk *d, const struct client *client, const struct wire_query *q)
 {
     struct wire_reply r = {
         .query = q,
@@ -191,13 +191,13 @@ static struct wire_reply reply_to(
     else if (q->edns.keepalive)
         r.keepalive_ds = d->conf.keepalive_ds;
     if (q->edns.cookie != NULL)
-        r.cookie = cookie_for(d, client, q, now_ms);
+        r.cookie = cookie_for(d, client, q);
     return r;
 }
 
 static struct wire_reply visit_reply(const struct visit *v)
 {
-    return reply_to(v->desk, v->client, &v->q, v->now_ms);
+    return reply_to(v->desk, v->client, &v->q);
 }
 
 /* Ends a visit with a reply. */
@@ -468,7 +468,7 @@ static void query_wake(struct flight_waiter *w, const struct flight_result *resu
 {
     struct query *q = (struct query *)w;
     struct query_desk *d = q->desk;
-    struct wire_reply r = reply_to(d, &q->client, &q->q, now_ms);
+    struct wire_reply r = reply_to(d, &q->client, &q->q);
     if (result->outcome == FLIGHT_FAILED) {
         r.rcode = result->rcode;
         r.ede = result->network_error ? WIRE_EDE_NETWORK_ERROR : WIRE_EDE_NO_REACHABLE_AUTHORITY;

@@ -65,6 +65,9 @@ struct query_world {
     /* The text to a CH TXT name (wire name), or NULL for none: at most 255 bytes a string. Only
      * loopback clients come this far. */
     const char *(*chaos)(void *ctx, const uint8_t *name, size_t name_len); /* may be NULL */
+    /* Seconds since 1970, for the cookies of clients (RFC 9018 4.3): now_ms would tell them how
+     * long the machine runs. Asked for each cookie; may jump. */
+    uint32_t (*wall_s)(void *ctx);
 };
 
 struct query_conf {

@@ -10,7 +10,7 @@
 
 static struct world *w;
 
-static const uint8_t sent_cookie[40] = {0x24, 0x64, 0xc4, 0xab, 0xcf, 0x10, 0xc9, 0x57, 1};
+static uint8_t sent_cookie[40] = {0x24, 0x64, 0xc4, 0xab, 0xcf, 0x10, 0xc9, 0x57, 1};
 
 static void setup(void)
 {
@@ -73,7 +73,7 @@ static void has_cookie(const struct asked *a)
     ck_assert_uint_eq(cookie[8], 1); /* version */
     uint32_t then_s = (uint32_t)cookie[12] << 24 | (uint32_t)cookie[13] << 16 |
                       (uint32_t)cookie[14] << 8 | cookie[15];
-    ck_assert_uint_eq(then_s, a->answered_ms / 1000);
+    ck_assert_uint_eq(then_s, (uint32_t)(w->wall_s + a->answered_ms / 1000));
 }
 
 START_TEST(a_cookie_comes_back_with_ours_however_the_question_is_answered)
@@ -113,6 +113,56 @@ START_TEST(a_server_cookie_of_anybody_gets_the_answer_and_a_fresh_one)
         ck_assert_uint_eq(asked_answers(a), 1);
         has_cookie(a);
     }
+}
+END_TEST
+
+/* RFC 9018 4.3: seconds since 1970. Of our own clock, which runs since the machine was started,
+ * nobody hears (has_cookie compares). */
+START_TEST(a_cookie_is_of_the_time_of_day)
+{
+    has_cookie(ask(1, CLIENT_UDP, "localhost", 1232, 8));
+    world_run_for(w, 90 * 1000);
+    has_cookie(ask(1, CLIENT_UDP, "localhost", 1232, 8));
+    w->wall_s = UINT32_MAX - 1100; /* in 2106 the number begins again */
+    has_cookie(ask(1, CLIENT_UDP, "localhost", 1232, 8));
+    world_run_for(w, 20 * 1000);
+    has_cookie(ask(1, CLIENT_UDP, "localhost", 1232, 8));
+}
+END_TEST
+
+/* RFC 9018 4.3 lets a server take cookies that are up to an hour old and 5 minutes ahead: here who
+ * shows one gets the answer with any, across each jump of the clock, and a new one. */
+START_TEST(a_clock_that_jumps_costs_nobody_an_answer)
+{
+    static const int jumps_s[] = {300, 301, 3600, 3601, 86400, -300, -301, -86400, INT32_MAX};
+    for (size_t i = 0; i < sizeof jumps_s / sizeof jumps_s[0]; i++) {
+        struct asked *before = ask(1, CLIENT_UDP, "own.example", 1232, 8);
+        world_run_for(w, 100);
+        has_cookie(before);
+        memcpy(sent_cookie, cookie_of(before), COOKIE_LEN);
+        w->wall_s += (uint32_t)jumps_s[i];
+        struct asked *a = ask(1, CLIENT_UDP, "own.example", 1232, COOKIE_LEN);
+        ck_assert_uint_eq(asked_rcode(a), WIRE_NOERROR);
+        ck_assert_uint_eq(asked_answers(a), 1);
+        has_cookie(a);
+        ck_assert_mem_ne(cookie_of(a), sent_cookie, COOKIE_LEN);
+    }
+}
+END_TEST
+
+/* The seed of the cookies is another one then. */
+START_TEST(a_restart_costs_nobody_an_answer)
+{
+    struct asked *before = ask(1, CLIENT_UDP, "own.example", 1232, 8);
+    world_run_for(w, 100);
+    memcpy(sent_cookie, cookie_of(before), COOKIE_LEN);
+    core_free(w->core, w->now_ms);
+    world_start(w, 1);
+    struct asked *a = ask(1, CLIENT_UDP, "own.example", 1232, COOKIE_LEN);
+    world_run_for(w, 100);
+    ck_assert_uint_eq(asked_answers(a), 1);
+    has_cookie(a);
+    ck_assert_mem_ne(cookie_of(a) + 16, sent_cookie + 16, 8);
 }
 END_TEST
 
@@ -214,6 +264,9 @@ int main(void)
     tcase_add_test(t, a_cookie_comes_back_with_ours_however_the_question_is_answered);
     tcase_add_test(t, without_a_cookie_none_comes_back);
     tcase_add_test(t, a_server_cookie_of_anybody_gets_the_answer_and_a_fresh_one);
+    tcase_add_test(t, a_cookie_is_of_the_time_of_day);
+    tcase_add_test(t, a_clock_that_jumps_costs_nobody_an_answer);
+    tcase_add_test(t, a_restart_costs_nobody_an_answer);
     tcase_add_test(t, a_cookie_of_another_length_is_formerr);
     tcase_add_test(t, clients_have_cookies_of_their_own);
     tcase_add_test(t, a_client_that_asks_nothing_but_a_cookie_gets_one);

@@ -447,6 +447,12 @@ static const char *on_chaos(void *ctx, const uint8_t *name, size_t name_len)
     return wire_name_equal(name, name_len, version, sizeof version) ? "of the test" : NULL;
 }
 
+static uint32_t on_wall(void *ctx)
+{
+    const struct world *w = ctx;
+    return w->wall_s + (uint32_t)(w->now_ms / 1000);
+}
+
 struct world *world_create(void)
 {
     static const uint8_t seed[RNG_SEED_LEN] = {42};
@@ -455,6 +461,7 @@ struct world *world_create(void)
     w->rng = rng_create(seed);
     ck_assert_ptr_nonnull(w->rng);
     w->now_ms = 1000000;
+    w->wall_s = 1559731985;
     w->rtt_ms = 40;
     w->ttl_s = 60;
     w->server = ordinary_server;
@@ -475,8 +482,12 @@ void world_start(struct world *w, size_t n_servers)
 {
     struct server_conf servers[SERVERS_MAX] = {0};
     the_upstream.w = w;
-    struct core_world world = {
-        .upstream = &the_upstream, .rng = w->rng, .ctx = w, .ended = on_ended, .chaos = on_chaos};
+    struct core_world world = {.upstream = &the_upstream,
+        .rng = w->rng,
+        .ctx = w,
+        .ended = on_ended,
+        .chaos = on_chaos,
+        .wall_s = on_wall};
     w->core = core_create(&w->conf, &world, w->now_ms);
     ck_assert_ptr_nonnull(w->core);
     for (size_t i = 0; i < n_servers; i++) {

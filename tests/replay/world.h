@@ -68,6 +68,7 @@ struct world {
     world_server *server;
     void *server_ctx;
     struct plan *plans; /* by time, then by order of planning */
+    uint32_t wall_s;    /* seconds since 1970, when now_ms was 0 */
     uint64_t rtt_ms;    /* of world_answer_a and the servers below */
     uint32_t ttl_s;
     struct addr source;               /* of ours, that servers see */
