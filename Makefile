@@ -33,7 +33,8 @@ DNSD = dnsd $(PURE) $(NET) $(OPS)
 LIBS = -lev -lsodium -lzscanner -lsystemd -lseccomp -lcap-ng
 
 # Unit tests: each program, and the modules that it links. The list measures the coupling.
-UNIT = addr quantity rrtype rng wire rebind cookie cache predict poison special conf server resolvconf savefile log querylog trouble stats dump writer privilege sandbox reader tree ttls \
+UNIT = addr quantity rrtype rng wire rebind cookie cache cache_check predict predict_check poison \
+       poison_check special conf server resolvconf savefile log querylog trouble stats dump writer privilege sandbox reader tree ttls \
        logline trace rehearsal stub report loop turn udp tcp exchange
 UNIT_addr       = addr
 UNIT_quantity   = quantity
@@ -44,6 +45,11 @@ UNIT_rebind     = rebind $(WIRE)
 UNIT_cookie     = cookie addr
 UNIT_cache      = cache
 UNIT_predict    = $(PREDICT)
+# The x_check of a module, from inside: such a test includes the module's own .c file.
+UNIT_cache_check   =
+UNIT_poison_check  = poison_text $(WIRE)
+UNIT_predict_check = $(filter-out predict,$(PREDICT))
+LINK_predict_check = $(LINK_predict)
 LINK_predict    = $(foreach f,malloc calloc,-Wl,--wrap=$(f))
 UNIT_poison     = $(POISON) $(WIRE)
 LINK_poison     = $(foreach f,malloc calloc free zs_init,-Wl,--wrap=$(f))
