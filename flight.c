@@ -55,8 +55,9 @@ struct flight {
     uint64_t retry_ms; /* FLIGHT_NEVER_MS: no more messages are planned */
     uint64_t stale_ms; /* when waiters get the stale answer; FLIGHT_NEVER_MS: never */
     size_t heap_at;
-    uint32_t tried; /* servers, a bit each */
-    uint16_t rcode; /* of the last error that a server gave */
+    uint32_t tried;  /* servers, a bit each */
+    uint32_t echoes; /* of them, those that seem to wait for us in turn */
+    uint16_t rcode;  /* of the last error that a server gave */
     uint8_t udp_sent;
     uint8_t tcp_sent;
     enum flight_tcp tcp_cause;
@@ -67,7 +68,6 @@ struct flight {
     bool no_edns;  /* this question is better asked without */
     bool cookie_renewed;
     bool network_error;
-    bool echoed;
     enum flight_why why;
     int why_server; /* valid unless FLIGHT_WHY_NONE */
     uint8_t *spare; /* a UDP answer set aside; malloc'ed */
@@ -364,7 +364,7 @@ static void fail(struct flight *f)
             .outcome = FLIGHT_FAILED, .rcode = rcode, .network_error = f->network_error};
     }
     tell_why(f, &r);
-    r.looped = f->echoed;
+    r.looped = f->echoes != 0;
     finish(f, &r);
 }
 
@@ -417,12 +417,24 @@ static bool anything_under_way(const struct flight *f)
     return false;
 }
 
+static bool all_are_in(const struct flight *f, uint32_t servers)
+{
+    size_t n = 0;
+    for (; servers != 0; servers &= servers - 1)
+        n++;
+    return n >= servers_count(f->all->world.servers);
+}
+
 static bool servers_left(const struct flight *f)
 {
-    size_t n_tried = 0;
-    for (uint32_t t = f->tried; t != 0; t &= t - 1)
-        n_tried++;
-    return n_tried < servers_count(f->all->world.servers);
+    return !all_are_in(f, f->tried);
+}
+
+/* Whether another message may be sent, and to some good: a server that waits for us would only ask
+ * us once more. */
+static bool may_send_udp(const struct flight *f)
+{
+    return f->udp_sent < FLIGHT_UDP_MAX && !all_are_in(f, f->echoes);
 }
 
 /* The cookie for this server, of this network. */
@@ -495,8 +507,9 @@ static void send_udp_to(struct flight *f, int server)
 static void send_udp(struct flight *f)
 {
     struct servers *servers = f->all->world.servers;
+    uint32_t avoid = servers_left(f) || f->echoes == 0 ? f->tried : f->echoes;
     int server = f->speculative ? servers_pick_sound(servers, f->all->now_ms)
-                                : servers_pick(servers, f->tried, f->all->now_ms);
+                                : servers_pick(servers, avoid, f->all->now_ms);
     if (server >= 0)
         send_udp_to(f, server);
 }
@@ -523,7 +536,7 @@ static bool send_tcp(struct flight *f, int server, enum flight_tcp cause)
 /* A message came to nothing: the next server at once, the same ones after a pause, or the end. */
 static void go_on(struct flight *f)
 {
-    bool may_send = f->udp_sent < FLIGHT_UDP_MAX && !f->speculative;
+    bool may_send = may_send_udp(f) && !f->speculative;
     if (may_send && servers_left(f)) {
         send_udp(f);
     } else if (may_send && f->network_error) {
@@ -717,6 +730,7 @@ static void on_refused(struct flight *f, struct attempt *t, enum upstream_event 
     struct flights *all = f->all;
     bool stream = t == &f->attempt[STREAM];
     t->ask = NULL;
+    f->echoes &= ~(UINT32_C(1) << t->server);
     note_why(f, event == UPSTREAM_REFUSED ? FLIGHT_WHY_REFUSED : FLIGHT_WHY_UNSENT, t->server);
     f->network_error = true;
     if (stream && stream_lost(f))
@@ -841,14 +855,14 @@ void flight_echoed(struct flights *all, const uint8_t *key, size_t key_len, cons
         const struct attempt *t = &f->attempt[i];
         if (t->ask != NULL && all->now_ms - t->sent_ms <= ECHO_MS &&
             same_host(server_addr(all->world.servers, t->server), from))
-            f->echoed = true;
+            f->echoes |= UINT32_C(1) << t->server;
     }
 }
 
 void flight_nudge(struct flights *all, const uint8_t *key, size_t key_len)
 {
     struct flight *f = find(all, key, key_len);
-    if (f == NULL || f->nudged || f->speculative || f->udp_sent >= FLIGHT_UDP_MAX ||
+    if (f == NULL || f->nudged || f->speculative || !may_send_udp(f) ||
         f->attempt[STREAM].ask != NULL)
         return;
     f->nudged = true;
@@ -917,7 +931,7 @@ static void retry(struct flight *f)
     if (!f->speculative) {
         if (t->ask != NULL && !over_tcp)
             server_silent(all->world.servers, t->server, all->now_ms);
-        if (f->udp_sent < FLIGHT_UDP_MAX) {
+        if (may_send_udp(f)) {
             send_udp(f);
         } else if (!anything_under_way(f)) {
             fail(f);
@@ -952,7 +966,7 @@ static void begin_again(struct flight *f)
     f->udp_sent = f->tcp_sent = 0;
     f->tcp_cause = FLIGHT_TCP_NONE;
     f->tcp_lost = f->nudged = f->cookie_renewed = false;
-    f->tried = 0;
+    f->tried = f->echoes = 0;
     f->give_up_ms = all->now_ms + FLIGHT_LIFE_MS;
     f->stale_ms = find_stale(f, &v) ? all->now_ms + FLIGHT_STALE_MS : FLIGHT_NEVER_MS;
     f->retry_ms = FLIGHT_NEVER_MS;

@@ -121,8 +121,8 @@ enum flight_join_verdict flight_join(
     struct flights *f, const uint8_t *key, size_t key_len, bool has_stale, struct flight_waiter *w);
 
 /* Somebody at this address asked for key too. If that is a server that was asked for it a moment
- * ago, it seems to forward to us: shown in the result should the flight fail (one that is answered
- * does not go round in a circle). */
+ * ago, it seems to forward to us: it is not asked again, and that is shown in the result should the
+ * flight fail (one that is answered does not go round in a circle). */
 void flight_echoed(struct flights *f, const uint8_t *key, size_t key_len, const struct addr *from);
 
 /* A client repeats a question that is under way: one early message to the next server, once a

@@ -1025,17 +1025,23 @@ static struct asked *echo(unsigned delay_ms, unsigned server, bool dnssec_ok)
     return a;
 }
 
-static bool loop_told(
-    world_server *server, unsigned delay_ms, unsigned from, bool dnssec_ok, bool others)
+/* n servers, which are clients too. */
+static void start_among_servers(size_t n, world_server *server)
 {
     static const struct addr_net all = {.ip = {[10] = 0xff, 0xff}, .prefix_len = 96};
     world_free(w);
     w = world_create();
-    w->conf.query.allow = &all; /* servers too */
+    w->conf.query.allow = &all;
     w->conf.query.n_allow = 1;
-    world_start(w, 1);
+    world_start(w, n);
     if (server != NULL)
         w->server = server;
+}
+
+static bool loop_told(
+    world_server *server, unsigned delay_ms, unsigned from, bool dnssec_ok, bool others)
+{
+    start_among_servers(1, server);
     struct asked *a = others ? world_ask(w, 1, "a.example", WIRE_TYPE_A) : NULL;
     struct asked *echoed = echo(delay_ms, from, dnssec_ok);
     world_run_for(w, 5000);
@@ -1057,6 +1063,43 @@ START_TEST(no_loop_where_another_asks_or_it_asks_late_or_is_answered)
     ck_assert(!loop_told(silent, 250, 1, false, true));
     ck_assert(!loop_told(NULL, 5, 1, false, true));
     ck_assert(!loop_told(silent, 0, 1, true, false)); /* no echo of itself */
+}
+END_TEST
+
+/* The first of n servers asks us in turn, and repeats itself; all are silent. */
+static struct asked *ask_in_a_circle(size_t n)
+{
+    start_among_servers(n, silent);
+    struct asked *a = world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    for (unsigned i = 0; i < 3; i++)
+        echo(5, 1, false);
+    world_run_for(w, 5000);
+    return a;
+}
+
+START_TEST(a_server_that_waits_for_us_is_not_asked_again)
+{
+    struct asked *a = ask_in_a_circle(1);
+    ck_assert_uint_eq(w->n_sent, 1);
+    ck_assert_uint_eq(asked_rcode(a), WIRE_SERVFAIL);
+    ck_assert_uint_eq(asked_took(a), FLIGHT_LIFE_MS);
+    a = ask_in_a_circle(2);
+    ck_assert_uint_eq(sent_to(w, 1), 1);
+    ck_assert_uint_eq(sent_to(w, 2), FLIGHT_UDP_MAX - 1);
+    ck_assert_uint_eq(asked_rcode(a), WIRE_SERVFAIL);
+}
+END_TEST
+
+/* It was another program at its address that asked. */
+START_TEST(a_server_that_refuses_does_not_wait_for_us)
+{
+    start_among_servers(1, silent);
+    struct asked *a = world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    echo(5, 1, false);
+    world_plan(w->sent[0], 5, UPSTREAM_REFUSED, NULL, 0);
+    world_run_for(w, 5000);
+    ck_assert_uint_eq(w->n_sent, FLIGHT_UDP_MAX);
+    ck_assert(!a->flight.looped);
 }
 END_TEST
 
@@ -1247,6 +1290,8 @@ static void add_tests(TCase *t)
     tcase_add_test(t, server_that_asks_us_what_we_ask_it_is_a_loop);
     tcase_add_test(t, what_is_set_aside_is_bounded_in_all);
     tcase_add_test(t, an_hour_asleep_is_an_hour_for_what_is_cached_and_what_was_asked);
+    tcase_add_test(t, a_server_that_waits_for_us_is_not_asked_again);
+    tcase_add_test(t, a_server_that_refuses_does_not_wait_for_us);
     tcase_add_test(t, no_loop_where_another_asks_or_it_asks_late_or_is_answered);
     tcase_add_test(t, who_waited_before_a_suspend_is_asked_for_again);
     tcase_add_test(t, after_a_suspend_there_are_as_many_tries_as_before_and_no_more);
