@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <dirent.h>
+#include <errno.h>
 #include <ftw.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -980,6 +981,111 @@ START_TEST(who_teaches_junk_costs_others_nothing)
 }
 END_TEST
 
+/* ---- ports that chatter, and ports where nobody is ------------------------------------------- */
+
+/* A socket at a port of the test's own address, connected to dnsd; -1 where only root may have it.
+ */
+static int socket_at_port(unsigned port)
+{
+    struct sockaddr_in own = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(dut->port)};
+    struct timeval wait = {.tv_sec = WAIT_MS / 1000};
+    ck_assert_int_eq(inet_pton(AF_INET, dut->address, &to.sin_addr), 1);
+    own.sin_addr = to.sin_addr;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_ge(fd, 0);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
+    if (bind(fd, (struct sockaddr *)&own, sizeof own) == 0) {
+        ck_assert_int_eq(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+        return fd;
+    }
+    ck_assert_int_eq(errno, EACCES);
+    close(fd);
+    return -1;
+}
+
+/* A question from port 0, which no socket has. False where only root may write whole datagrams. */
+static bool send_from_port_0(const uint8_t *msg, size_t len)
+{
+    uint8_t datagram[8 + 300] = {0};
+    struct sockaddr_in to = {.sin_family = AF_INET};
+    ck_assert_int_eq(inet_pton(AF_INET, dut->address, &to.sin_addr), 1);
+    int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_UDP);
+    if (fd < 0)
+        return false;
+    datagram[2] = (uint8_t)(dut->port >> 8);
+    datagram[3] = (uint8_t)dut->port;
+    datagram[4] = (uint8_t)((8 + len) >> 8);
+    datagram[5] = (uint8_t)(8 + len); /* behind it a checksum of 0: there is none */
+    memcpy(datagram + 8, msg, len);
+    ck_assert_int_eq(
+        sendto(fd, datagram, 8 + len, 0, (struct sockaddr *)&to, sizeof to), (ssize_t)(8 + len));
+    close(fd);
+    return true;
+}
+
+START_TEST(ports_that_chatter_get_no_answer)
+{
+    static const unsigned ports[] = {7, 13, 17, 19};
+    int fds[4];
+    uint8_t frame[300], reply[REPLY_SMALL];
+    size_t len = write_frame(frame, 1, "localhost", TYPE_A);
+    dut = dnsd_start("-forward 192.0.2.1");
+    for (size_t i = 0; i < 4; i++) {
+        fds[i] = socket_at_port(ports[i]);
+        if (fds[i] >= 0)
+            must_send(fds[i], frame + 2, len - 2);
+    }
+    bool raw = send_from_port_0(frame + 2, len - 2);
+    int fd = socket_at_port(fds[0] >= 0 ? 20 : 0); /* is answered, and so last of all */
+    must_send(fd, frame + 2, len - 2);
+    ck_assert_int_ge(recv(fd, reply, sizeof reply, 0), 12);
+    for (size_t i = 0; i < 4; i++)
+        ck_assert(fds[i] < 0 || recv(fds[i], reply, sizeof reply, MSG_DONTWAIT) < 0);
+    row("| chatter | %d ports and %s answered nothing |", fds[0] < 0 ? 0 : 4,
+        raw ? "port 0" : "no other");
+    ck_assert_uint_eq(dnsd_figure(dut, "questions: "), 1);
+    for (size_t i = 0; i < 4; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+    close(fd);
+}
+END_TEST
+
+static void answer_late(const struct asked *q, void *ctx)
+{
+    (void)ctx;
+    reply_a(q, 100, 300, "192.0.2.1");
+}
+
+#define GONE 200
+
+/* Their ports are closed when the replies come, some at once and some late: the kernel says so. */
+START_TEST(clients_that_have_gone_cost_nothing)
+{
+    struct responder *server = responder_start(answer_late, NULL);
+    dut = dnsd_start("-forward %s", responder_at(server));
+    int stays = client_socket(1, SOCK_DGRAM);
+    for (unsigned i = 0; i < GONE; i++) {
+        uint8_t frame[300];
+        const char *name = i % 2 == 0 ? "localhost" : text("late%u.example.com", i);
+        size_t len = write_frame(frame, i, name, TYPE_A);
+        int fd = client_socket(2, SOCK_DGRAM);
+        must_send(fd, frame + 2, len - 2);
+        close(fd);
+        if (i % 20 == 0)
+            ask_from(stays, text("stays%u.example.com", i)); /* meanwhile the others' replies go */
+    }
+    ask_from(stays, "last.example.com");
+    ck_assert_uint_eq(dnsd_figure(dut, "questions: "), GONE + GONE / 20 + 1);
+    ck_assert_uint_eq(dnsd_figure(dut, "; rejected "), 0);
+    must_have(dnsd_statistic(dut, "; rejected "), "failed 0, dropped 0");
+    must_lack(read_file(dut->log), "could not be sent");
+    close(stays);
+    responder_stop(server);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("system/hostile_client");
@@ -990,6 +1096,8 @@ int main(void)
     if (getenv("DNSD_WRAP") == NULL) /* it wraps dnsd itself */
         tcase_add_test(c, without_descriptors_udp_goes_on_and_accepting_resumes);
     tcase_add_test(c, who_teaches_junk_costs_others_nothing);
+    tcase_add_test(c, ports_that_chatter_get_no_answer);
+    tcase_add_test(c, clients_that_have_gone_cost_nothing);
     tcase_add_loop_test(c, streams_that_break_the_rules_disturb_nobody_else, 0,
         (int)(sizeof streams / sizeof streams[0]));
     return harness_run(s);
