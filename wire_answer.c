@@ -63,7 +63,7 @@ struct pack {
 static int read_head(struct pack *p, uint16_t *flags)
 {
     const struct wire_question *asked = p->asked;
-    struct wire_header h;
+    struct wire_header h = {0};
     int sound = wire_header_read(p->src.body, p->src.end, &h);
 
     *flags = h.flags;
@@ -126,7 +126,7 @@ static int check_rdata(struct pack *p, const struct wire_view *v)
         if (at == 0 || at > end)
             return -1;
     }
-    return end - at == shape->tail || (shape->open && end - at > shape->tail) ? 0 : -1;
+    return shape->open || end - at == shape->tail ? 0 : -1;
 }
 
 static int check_opt(struct pack *p, const struct wire_view *v, struct wire_edns *edns)
@@ -309,7 +309,7 @@ static bool keep_additional(const struct pack *p, const struct wire_view *v)
     uint8_t owner[WIRE_NAME_MAX];
     size_t end;
 
-    if (p->n_targets == 0 || (type != WIRE_TYPE_A && type != WIRE_TYPE_AAAA))
+    if (type != WIRE_TYPE_A && type != WIRE_TYPE_AAAA)
         return false;
     size_t len = wire_name_read(&p->src, v->owner_at, owner, &end, NULL);
     for (size_t i = 0; i < p->n_targets; i++)
@@ -591,7 +591,7 @@ enum wire_answer_kind wire_pack_answer(const uint8_t *reply, size_t len,
         sound = check_records(&p, &a->edns);
     p.rcode = a->rcode = (uint16_t)(a->edns.ext_rcode << 4 | (flags & WIRE_RCODE));
     a->authentic = flags & WIRE_AD;
-    if (flags & WIRE_TC && len >= WIRE_HEADER_LEN)
+    if (flags & WIRE_TC)
         return a->kind = WIRE_ANSWER_TRUNCATED;
     if (sound < 0)
         return a->kind;

@@ -138,7 +138,7 @@ struct wire_shape {
     uint8_t strings;
     uint8_t names;
     uint8_t tail;
-    bool open;     /* tail is the least, there may be more */
+    bool open;     /* anything may stand behind the names */
     bool compress; /* of RFC 1035: may be compressed when written (RFC 3597 4) */
 };
 

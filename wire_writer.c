@@ -2,6 +2,7 @@
  * Knows layout and the shapes of RDATA; never where a record comes from or whether it is wanted. */
 #include "wire_parts.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define LABELS_MAX 127 /* of one name */
@@ -180,7 +181,7 @@ static void put_name(struct wire_writer *w, const uint8_t *name, size_t len)
         put_bytes(w, name, len);
     } else {
         uint8_t pointer[2];
-        put_bytes(w, name, n_new < n ? starts[n_new] : len - 1);
+        put_bytes(w, name, starts[n_new]); /* where the known end begins */
         wire_set_u16(pointer, (uint16_t)(0xc000 | w->labels[parent - 1].at));
         put_bytes(w, pointer, 2);
     }
@@ -297,8 +298,7 @@ size_t wire_writer_copy(
         copy_shaped(w, s, v, shape);
     else
         put_bytes(w, wire_source_bytes(s, v->rdata_at), v->rdata_len);
-    if (w->len - rdata_at > UINT16_MAX)
-        w->failed = true;
+    assert(w->len - rdata_at <= UINT16_MAX); /* no message is longer */
     wire_set_u16(fixed + 8, (uint16_t)(w->len - rdata_at));
     return (size_t)(fixed + 4 - w->body);
 }

@@ -132,7 +132,7 @@ START_TEST(text_is_safe_in_a_log)
 {
     static const uint8_t odd[] = "\6a.b\\\n\xff\5_-Z9*\3com";
     char text[WIRE_NAME_TEXT_MAX];
-    uint8_t worst[255];
+    uint8_t worst[255], longer[300];
 
     ck_assert_uint_eq(wire_name_text(odd, sizeof odd, text), strlen(text));
     ck_assert_str_eq(text, "a\\046b\\092\\010\\255._-Z9\\042.com");
@@ -143,6 +143,10 @@ START_TEST(text_is_safe_in_a_log)
     worst[192] = 61;
     worst[254] = 0;
     ck_assert_uint_eq(wire_name_text(worst, sizeof worst, text), 4 * 250 + 3);
+    worst[254] = 0x07; /* a label more, which no name has room for */
+    memcpy(longer, worst, sizeof worst);
+    memset(longer + sizeof worst, 0x07, sizeof longer - sizeof worst);
+    ck_assert_uint_lt(wire_name_text(longer, sizeof longer, text), sizeof text);
     /* What is no name is cut, not followed. */
     ck_assert_uint_eq(wire_name_text((const uint8_t *)"\77a", 2, text), 1);
     ck_assert_str_eq(text, "a");
@@ -573,6 +577,9 @@ START_TEST(signed_queries_are_known_as_such)
     m_close(&m);
     ck_assert_int_eq(verdict_of(&m), WIRE_QUERY_SIGNED);
     m.bytes[m.len - 1] = 1; /* covers A: a record like any other */
+    ck_assert_int_eq(verdict_of(&m), WIRE_QUERY_OK);
+    m.len--; /* covers nobody knows what */
+    m_close(&m);
     ck_assert_int_eq(verdict_of(&m), WIRE_QUERY_OK);
     m_start(&m, WIRE_RD, "example", WIRE_TYPE_A);
     m_opt(&m, 1232, 0x00ff0000);
@@ -1020,6 +1027,13 @@ START_TEST(a_dname_is_kept_with_the_cname_that_it_made)
         "an www.new.example 1 70 00000001\n");
     ck_assert_int_eq(pack_do(&m), WIRE_ANSWER_POSITIVE);
     ck_assert_ptr_nonnull(strstr(served(), "an old.example 46 100 0027"));
+    /* it proves the links above it also where one of them leads back to its owner */
+    m_start(&m, WIRE_QR, "www.old.example", WIRE_TYPE_A);
+    m_to(&m, AN, "@16", WIRE_TYPE_DNAME, 100, "new.example");
+    m_to(&m, AN, "@", WIRE_TYPE_CNAME, 100, "www.new.example");
+    m_to(&m, AN, "www.new.example", WIRE_TYPE_CNAME, 100, "@16");
+    ck_assert_int_eq(pack(&m), WIRE_ANSWER_POSITIVE);
+    ck_assert_uint_eq(packed.bytes[3], 3);
     m_start(&m, WIRE_QR, "old.example", WIRE_TYPE_DNAME);
     m_to(&m, AN, "@", WIRE_TYPE_DNAME, 100, "new.example");
     ck_assert_int_eq(pack(&m), WIRE_ANSWER_POSITIVE);
@@ -1036,6 +1050,8 @@ START_TEST(signatures_go_to_those_who_asked_for_them)
     m_rrsig(&m, AN, "b.example", 60, WIRE_TYPE_A);
     m_rrsig(&m, AN, "b.example", 60, WIRE_TYPE_AAAA);
     m_rrsig(&m, AN, "c.example", 60, WIRE_TYPE_A);
+    m_rrsig(&m, AN, "b.example", 60, WIRE_TYPE_OPT); /* what is never signed */
+    m_rrsig(&m, AN, "b.example", 60, 0);
     m_open(&m, NS, "x.example", WIRE_TYPE_NSEC, 20);
     m_name(&m, "z.example");
     m_raw(&m, "\0\1\2", 3);
@@ -1400,15 +1416,59 @@ START_TEST(a_reply_to_another_question_is_not_packed)
     ck_assert_int_eq(wire_pack_answer(m.bytes, m.len, &asked, 0, 0, &wide, out, sizeof out, &a),
         WIRE_ANSWER_MALFORMED);
     m_set_u16(&m, 4, 1);
-    for (size_t cap = 0; cap < 28; cap++) { /* no room */
+    asked.class = WIRE_CLASS_CH;
+    ck_assert_int_eq(wire_pack_answer(m.bytes, m.len, &asked, 0, 0, &wide, out, sizeof out, &a),
+        WIRE_ANSWER_MALFORMED);
+}
+END_TEST
+
+/* A positive answer, a denial and an error, by turns. */
+static enum wire_answer_kind make_reply(int i)
+{
+    m_start(&m, WIRE_QR | (i == 2 ? WIRE_REFUSED : 0U), "b", WIRE_TYPE_A);
+    if (i == 0)
+        m_a(&m, AN, "@", 1, 1);
+    if (i == 1)
+        m_soa(&m, NS, "@", 60, 60);
+    return i == 0 ? WIRE_ANSWER_POSITIVE : i == 1 ? WIRE_ANSWER_NODATA : WIRE_ANSWER_ERROR;
+}
+
+/* No byte is written beyond the room: the sanitizers see that. */
+START_TEST(a_reply_that_has_no_room_is_not_packed)
+{
+    struct wire_question asked = {.type = WIRE_TYPE_A, .class = WIRE_CLASS_IN};
+    enum wire_answer_kind kind = make_reply(_i);
+    struct wire_answer a;
+
+    asked.name = name_of("b", &asked.name_len);
+    ck_assert_int_eq(pack(&m), kind);
+    for (size_t cap = 0; cap <= packed.a.packed_len; cap++) {
         uint8_t *small = malloc(cap ? cap : 1);
+        bool fits = cap == packed.a.packed_len;
         ck_assert_int_eq(wire_pack_answer(m.bytes, m.len, &asked, 0, 0, &wide, small, cap, &a),
-            WIRE_ANSWER_MALFORMED);
-        ck_assert_uint_eq(a.packed_len, 0);
+            fits || kind == WIRE_ANSWER_ERROR ? kind : WIRE_ANSWER_MALFORMED);
+        ck_assert_uint_eq(a.packed_len, fits ? cap : 0);
         free(small);
     }
-    ck_assert_int_eq(
-        wire_pack_answer(m.bytes, m.len, &asked, 0, 0, &wide, out, 28, &a), WIRE_ANSWER_POSITIVE);
+}
+END_TEST
+
+/* Whoever passes it on unmatched must not be told what was never there: no rcode, no TC. */
+START_TEST(a_reply_cut_before_its_records_is_malformed)
+{
+    struct wire_question asked = {.type = WIRE_TYPE_A, .class = WIRE_CLASS_IN};
+    static uint8_t out[WIRE_PACKED_MAX];
+    struct wire_answer a;
+
+    asked.name = name_of("example", &asked.name_len);
+    m_start(&m, WIRE_QR, "example", WIRE_TYPE_A);
+    for (size_t len = 0; len < m.len; len++) {
+        uint8_t *cut = exact(m.bytes, len);
+        ck_assert_int_eq(wire_pack_answer(cut, len, &asked, 0, 0, &wide, out, sizeof out, &a),
+            WIRE_ANSWER_MALFORMED);
+        ck_assert_uint_eq(a.rcode, 0);
+        free(cut);
+    }
 }
 END_TEST
 
@@ -2047,6 +2107,47 @@ START_TEST(another_answer_comes_over_with_its_names)
 }
 END_TEST
 
+/* Bounds of the record that comes over are those of the room, byte by byte. */
+START_TEST(an_answer_that_has_no_room_does_not_come_over)
+{
+    static const uint8_t name[] = "\6target\3net";
+    static uint8_t other[WIRE_PACKED_MAX];
+    size_t other_len, needed;
+
+    m_start(&m, WIRE_QR, "target.net", WIRE_TYPE_MX);
+    m_open(&m, AN, "@", WIRE_TYPE_MX, 100);
+    m_u16(&m, 10);
+    m_name(&m, "mx.@");
+    m_close(&m);
+    ck_assert_int_eq(pack(&m), WIRE_ANSWER_POSITIVE);
+    memcpy(other, packed.bytes, other_len = packed.a.packed_len);
+    write_for("www.example", sizeof scratch);
+    wire_put_packed(&w, other, other_len, name, sizeof name, 0);
+    needed = w.len;
+    ck_assert_uint_gt(finish(0), 0);
+    for (size_t room = 0; room <= needed; room++) {
+        write_for("www.example", room);
+        wire_put_packed(&w, other, other_len, name, sizeof name, 0);
+        ck_assert_uint_le(w.len, room);
+        ck_assert_int_eq(finish(0) > 0, room == needed);
+    }
+}
+END_TEST
+
+/* A body that points into the header, where no name can be. */
+START_TEST(an_answer_whose_names_lie_in_the_header_does_not_come_over)
+{
+    static const uint8_t other[] = "\0\0\0\1\0\0\0\0\0\1\0\6"
+                                   "\xc0\4\0\1\0\1\0\0\0\74\0\4\1\2\3\4";
+    size_t name_len;
+    const uint8_t *name = name_of("target.net", &name_len);
+
+    write_for("www.example", sizeof scratch);
+    wire_put_packed(&w, other, sizeof other - 1, name, name_len, 0);
+    ck_assert_uint_eq(finish(0), 0);
+}
+END_TEST
+
 START_TEST(a_negative_answer_comes_over_with_its_soa)
 {
     static uint8_t other[WIRE_PACKED_MAX];
@@ -2114,6 +2215,12 @@ START_TEST(a_cursor_walks_all_sections)
         while (more >= 0 && (more = wire_cursor_next(&c, &v)) == 1)
             ;
         ck_assert_int_eq(more, -1);
+        free(cut);
+    }
+    m_start(&m, WIRE_QR, "a.longer.name", WIRE_TYPE_A);
+    for (size_t len = 0; len < m.len; len++) {
+        uint8_t *cut = exact(m.bytes, len);
+        ck_assert_int_eq(wire_cursor_start(&c, cut, len), -1);
         free(cut);
     }
     m_start(&m, WIRE_QR, "a", WIRE_TYPE_A);
@@ -2442,6 +2549,8 @@ static void add_answers(Suite *suite)
     tcase_add_test(answers, errors_carry_their_rcode);
     tcase_add_test(answers, bytes_behind_a_reply_are_ignored);
     tcase_add_test(answers, a_reply_to_another_question_is_not_packed);
+    tcase_add_loop_test(answers, a_reply_that_has_no_room_is_not_packed, 0, 3);
+    tcase_add_test(answers, a_reply_cut_before_its_records_is_malformed);
     tcase_add_test(answers, names_end_where_rdlength_says);
     tcase_add_test(answers, a_reply_has_one_opt_and_it_stands_in_additional);
     tcase_add_test(answers, names_in_rdata_survive_the_loss_of_what_they_pointed_to);
@@ -2471,6 +2580,8 @@ static void add_replies(Suite *suite)
     tcase_add_test(replies, five_hundred_and_twelve_records_can_be_written);
     tcase_add_test(replies, nothing_points_beyond_what_14_bits_can_say);
     tcase_add_test(replies, another_answer_comes_over_with_its_names);
+    tcase_add_test(replies, an_answer_that_has_no_room_does_not_come_over);
+    tcase_add_test(replies, an_answer_whose_names_lie_in_the_header_does_not_come_over);
     tcase_add_test(replies, a_negative_answer_comes_over_with_its_soa);
     tcase_add_test(replies, a_cursor_walks_all_sections);
     tcase_add_test(replies, frames_say_their_length);
