@@ -28,7 +28,8 @@ POISON = poison poison_text
 PURE = addr quantity rrtype rng $(WIRE) rebind cookie cache $(PREDICT) $(POISON) special conf prediction server flight query core
 NET  = net/clock net/loop net/signals net/turn net/sockaddr net/udp net/tcp net/exchange_udp net/exchange_tcp \
        net/exchange net/resolvconf
-OPS  = ops/log ops/querylog ops/trouble ops/stats ops/dump ops/privilege ops/sandbox ops/reader ops/savefile ops/writer
+OPS  = ops/log ops/querylog ops/trouble ops/stats ops/dump ops/learned ops/config ops/forward ops/privilege ops/sandbox ops/reader \
+       ops/savefile ops/writer
 DNSD = dnsd $(PURE) $(NET) $(OPS)
 LIBS = -lev -lsodium -lzscanner -lsystemd -lseccomp -lcap-ng
 

@@ -5,22 +5,21 @@
 #include "net/clock.h"
 #include "net/exchange.h"
 #include "net/loop.h"
-#include "net/resolvconf.h"
 #include "net/signals.h"
 #include "net/sockaddr.h"
 #include "net/tcp.h"
 #include "net/turn.h"
 #include "net/udp.h"
-#include "ops/dump.h"
+#include "ops/config.h"
+#include "ops/forward.h"
+#include "ops/learned.h"
 #include "ops/log.h"
 #include "ops/privilege.h"
 #include "ops/querylog.h"
 #include "ops/reader.h"
 #include "ops/sandbox.h"
-#include "ops/savefile.h"
 #include "ops/stats.h"
 #include "ops/trouble.h"
-#include "ops/writer.h"
 #include "poison.h"
 #include "prediction.h"
 #include "rng.h"
@@ -33,12 +32,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <systemd/sd-daemon.h>
 
-enum exit_code { EXIT_OK = 0, EXIT_CONF = 1, EXIT_NET = 2, EXIT_FILE = 3, EXIT_MEMORY = 4 };
-
-#define FILE_MAX         ((size_t)512 << 20) /* largest file that is read: overrides, predict-file */
 #define ONCE_MAX_MS      2000 /* longest hold of a prefetched answer with TTL 0 (DESIGN 3) */
 #define FLIGHTS_MAX      16384
 #define PREFETCHES_MAX   256
@@ -50,18 +45,9 @@ enum exit_code { EXIT_OK = 0, EXIT_CONF = 1, EXIT_NET = 2, EXIT_FILE = 3, EXIT_M
 #define TCP_CLIENT_SHARE 10   /* one client gets a tenth of the connections */
 #define STOP_MS          2000 /* to finish what is under way at the end */
 #define QUERY_LOG_MS     250
-#define SERVERS_AGAIN_MS 5000 /* until resolv.conf is tried again that could not be read */
-
-/* A process that writes; a reload may change the path meanwhile. */
-struct writing {
-    pid_t pid; /* 0: there is none */
-    char path[CONF_PATH_MAX];
-};
 
 struct dnsd {
-    int argc;
-    const char *const *argv;
-    bool running; /* mistakes go to the log, not to the terminal */
+    struct config config; /* its reader is set once we may open nothing ourselves */
     struct conf_set *conf_set;
     const struct conf *conf;
     uint8_t seed[RNG_SEED_LEN];
@@ -79,142 +65,14 @@ struct dnsd {
     size_t n_udp;
     struct tcp *tcp;
     struct tcp_conf tcp_conf;
-    struct resolvconf_watch *watch;
-    uint64_t servers_due_ms; /* when resolv.conf is read again; UINT64_MAX: once it changes */
-    int servers_error;       /* why not, as it was told; 0: it was read */
+    struct forward forward;
     struct signals *signals;
-    struct writing dump, save;
-    struct reader *reader; /* NULL: without a sandbox */
-    bool sandboxed;
+    struct learned learned;
+    struct reader *reader;      /* NULL: without a sandbox */
     struct sandbox_files files; /* as they were when it was entered */
     uint64_t save_due_ms;       /* when the predict-file is to be written next */
     uint64_t stop_ms;           /* when the end may wait no longer; 0: not ending */
 };
-
-/* ---- configuration --------------------------------------------------------------------------- */
-
-/* Which file a mistake is in; NULL for the command line. */
-struct origin {
-    const struct dnsd *d;
-    const char *file;
-    bool memory_out;
-};
-
-static void complain(const struct origin *o, size_t line, const char *what, const char *why)
-{
-    char where[CONF_PATH_MAX + 32] = "";
-    if (o->file != NULL && line > 0)
-        snprintf(where, sizeof where, "%s:%zu: ", o->file, line);
-    else if (o->file != NULL)
-        snprintf(where, sizeof where, "%s: ", o->file);
-    const char *colon = what[0] != '\0' ? ": " : "";
-    if (o->d->running)
-        log_error("%s%s%s%s", where, what, colon, why);
-    else
-        fprintf(stderr, "dnsd: %s%s%s%s\n", where, what, colon, why);
-}
-
-static void on_conf_mistake(
-    void *ctx, size_t line, const char *option, const char *value, const char *why)
-{
-    char what[512];
-    snprintf(what, sizeof what, "%s%s%s", option, value[0] != '\0' ? " " : "", value);
-    complain(ctx, line, what, why);
-}
-
-static void on_poison_mistake(void *ctx, size_t line, const char *what, const char *why)
-{
-    struct origin *o = ctx;
-    o->memory_out |= line == 0;
-    complain(o, line, what, why);
-}
-
-static void on_resolvconf_mistake(void *ctx, size_t line, const char *word, const char *why)
-{
-    (void)ctx;
-    log_warning("resolv.conf:%zu: %s: %s", line, word, why);
-}
-
-static void complain_of_memory(const struct dnsd *d)
-{
-    struct origin o = {.d = d};
-    complain(&o, 0, "", "memory is out");
-}
-
-/* A descriptor or -1 with errno. In the sandbox somebody else opens what is read. */
-static int open_to_read(const struct dnsd *d, const char *path)
-{
-    return d->sandboxed ? reader_open(d->reader, path) : savefile_open(path);
-}
-
-static int read_whole(const struct dnsd *d, const char *path, uint8_t **text, size_t *len)
-{
-    int fd = open_to_read(d, path);
-    return fd < 0 ? -1 : savefile_read_open(fd, FILE_MAX, text, len);
-}
-
-/* Reads a file whole; a mistake is reported, and *code says how to exit. */
-static int read_file(
-    const struct dnsd *d, const char *path, uint8_t **text, size_t *len, enum exit_code *code)
-{
-    struct origin o = {.d = d};
-    if (read_whole(d, path, text, len) == 0)
-        return 0;
-    *code = errno == ENOMEM ? EXIT_MEMORY : EXIT_FILE;
-    complain(&o, 0, path, strerror(errno));
-    return -1;
-}
-
-/* Command line, then the file that it names. NULL after telling what is wrong; *code says how to
- * exit. */
-static struct conf_set *read_conf(const struct dnsd *d, enum exit_code *code)
-{
-    struct origin o = {.d = d};
-    uint8_t *text = NULL;
-    size_t len;
-    struct conf_set *s = conf_create();
-    *code = EXIT_MEMORY;
-    if (s == NULL) {
-        complain_of_memory(d);
-        return NULL;
-    }
-    *code = EXIT_CONF;
-    int bad = conf_read_args(s, d->argc, d->argv, on_conf_mistake, &o);
-    const char *path = conf_values(s)->config;
-    if (path[0] != '\0') {
-        if (read_file(d, path, &text, &len, code) < 0)
-            goto err;
-        o.file = path;
-        bad |= conf_read_text(s, (const char *)text, len, on_conf_mistake, &o);
-        o.file = NULL;
-        free(text);
-    }
-    bad |= conf_finish(s, on_conf_mistake, &o);
-    if (bad == 0)
-        return s;
-err:
-    conf_free(s);
-    return NULL;
-}
-
-/* The overrides of this configuration, NULL in *out where there are none. 0 or -1 after telling
- * why. */
-static int read_poison(
-    const struct dnsd *d, const struct conf *c, struct poison **out, enum exit_code *code)
-{
-    struct origin o = {.d = d, .file = c->poison};
-    uint8_t *text;
-    size_t len;
-    *out = NULL;
-    if (c->poison[0] == '\0')
-        return 0;
-    if (read_file(d, c->poison, &text, &len, code) < 0)
-        return -1;
-    *out = poison_load((const char *)text, len, d->seed, on_poison_mistake, &o);
-    *code = o.memory_out ? EXIT_MEMORY : EXIT_CONF;
-    free(text);
-    return *out != NULL ? 0 : -1;
-}
 
 /* ---- settings, as each module wants them ----------------------------------------------------- */
 
@@ -258,8 +116,9 @@ static struct core_conf core_conf(const struct conf *c)
 /* ---- servers --------------------------------------------------------------------------------- */
 
 /* Whether asking this server would be asking ourselves. */
-static bool is_self(const struct dnsd *d, const struct addr *server)
+static bool is_self(void *ctx, const struct addr *server)
 {
+    const struct dnsd *d = ctx;
     for (size_t i = 0; i < d->n_udp; i++) {
         const struct addr *own = udp_addr(d->udp[i]);
         if (own->port != server->port)
@@ -272,164 +131,14 @@ static bool is_self(const struct dnsd *d, const struct addr *server)
     return false;
 }
 
-static void use_servers(struct dnsd *d, const struct addr *list, size_t n, bool trust_ad)
-{
-    struct server_conf conf[SERVERS_MAX];
-    char text[ADDR_TEXT_MAX];
-    size_t n_conf = 0;
-    for (size_t i = 0; i < n && n_conf < SERVERS_MAX; i++) {
-        addr_format(&list[i], text);
-        if (is_self(d, &list[i])) {
-            log_warning("server %s is dnsd itself and is left out", text);
-            continue;
-        }
-        log_info("forwarding to %s", text);
-        conf[n_conf++] = (struct server_conf){.addr = list[i], .trust_ad = trust_ad};
-    }
-    if (n_conf == 0)
-        log_warning("there is no server to forward to: questions that are neither overridden nor "
-                    "cached get SERVFAIL");
-    servers_set(core_servers(d->core), conf, n_conf, turn_now_ms(d->turn));
-}
-
-/* The file may be as good as ever and we be at fault, or who opens it: the servers stay. */
-static void keep_servers(struct dnsd *d, int error)
-{
-    d->servers_due_ms = turn_now_ms(d->turn) + SERVERS_AGAIN_MS;
-    if (error == d->servers_error)
-        return;
-    d->servers_error = error;
-    log_warning("%s: %s; the servers stay as they are, and it is tried again every %d seconds",
-        d->conf->resolv_file, strerror(error), SERVERS_AGAIN_MS / 1000);
-    if (servers_count(core_servers(d->core)) == 0)
-        use_servers(d, NULL, 0, false); /* says so */
-}
-
-/* The servers of the configuration, else those of resolv.conf as it is now. Without that file there
- * are none. */
-static void find_servers(struct dnsd *d)
-{
-    const struct conf *c = d->conf;
-    struct resolvconf_servers r = {.n = 0};
-    d->servers_due_ms = UINT64_MAX;
-    if (!c->forward)
-        return;
-    if (c->n_servers > 0) {
-        use_servers(d, c->servers, c->n_servers, c->trust_ad);
-        return;
-    }
-    int fd = open_to_read(d, c->resolv_file);
-    bool failed = fd < 0 || resolvconf_read_open(fd, &r, on_resolvconf_mistake, NULL) < 0;
-    if (failed && errno != ENOENT) {
-        keep_servers(d, errno);
-        return;
-    }
-    d->servers_error = 0;
-    if (failed)
-        log_warning("%s: %s", c->resolv_file, strerror(errno));
-    log_debug("%s read: %zu servers%s", c->resolv_file, r.n, r.trust_ad ? ", trust-ad" : "");
-    use_servers(d, r.addr, r.n, r.trust_ad || c->trust_ad);
-}
-
-static uint64_t find_servers_due(void *ctx)
-{
-    return ((const struct dnsd *)ctx)->servers_due_ms;
-}
-
-static void find_servers_again(void *ctx, uint64_t now_ms)
-{
-    struct dnsd *d = ctx;
-    (void)now_ms;
-    reader_begin(d->reader);
-    find_servers(d);
-}
-
-static void on_resolvconf_changed(void *ctx)
-{
-    struct dnsd *d = ctx;
-    log_info("%s has changed", d->conf->resolv_file);
-    reader_begin(d->reader);
-    find_servers(d);
-}
-
-static void watch_resolvconf(struct dnsd *d)
-{
-    resolvconf_unwatch(d->watch);
-    d->watch = NULL;
-    if (!d->conf->forward || d->conf->n_servers > 0)
-        return;
-    d->watch = resolvconf_watch(d->loop, d->conf->resolv_file, on_resolvconf_changed, d);
-    if (d->watch == NULL)
-        log_warning("%s is not watched: memory is out", d->conf->resolv_file);
-}
-
 /* ---- what was learned, over a restart -------------------------------------------------------- */
 
-static void tell_known(const struct dnsd *d, const char *what)
+static void load_learned(struct dnsd *d)
 {
-    struct predict_counts c;
-    predict_count(core_predict(d->core), &c);
-    log_debug(
-        "%zu dependencies of %zu triggers %s %s", c.pairs, c.triggers, what, d->conf->predict_file);
-}
-
-static void load_predictions(struct dnsd *d)
-{
+    struct predict *p = core_predict(d->core);
     const char *path = d->conf->predict_file;
-    uint8_t *bytes;
-    size_t len;
-    if (path[0] == '\0' || core_predict(d->core) == NULL)
-        return;
-    if (read_whole(d, path, &bytes, &len) < 0) {
-        if (errno != ENOENT)
-            log_warning("%s: %s; nothing is known at first", path, strerror(errno));
-        return;
-    }
-    const char *why = predict_load(core_predict(d->core), bytes, len);
-    if (why != NULL)
-        log_warning("%s: %s; it is ignored", path, why);
-    else
-        tell_known(d, "loaded from");
-    free(bytes);
-}
-
-/* 0, or -1 with errno. */
-static int write_predictions(const void *ctx)
-{
-    const struct dnsd *d = ctx;
-    uint8_t *bytes;
-    size_t len;
-    if (predict_save(core_predict(d->core), &bytes, &len) < 0) {
-        errno = ENOMEM;
-        return -1;
-    }
-    int result = savefile_write(d->conf->predict_file, bytes, len);
-    int saved = errno;
-    free(bytes);
-    errno = saved;
-    return result;
-}
-
-static bool keeps_predictions(const struct dnsd *d)
-{
-    return d->conf->predict_file[0] != '\0' && core_predict(d->core) != NULL;
-}
-
-/* At the end, when there is nobody any more to keep waiting. */
-static void save_predictions(const struct dnsd *d)
-{
-    int status;
-    if (!keeps_predictions(d))
-        return;
-    if (d->save.pid > 0 && !writer_await(d->save.pid, &status, STOP_MS)) { /* one at a time */
-        log_error("%s: not written: the disk has not taken what was written before",
-            d->conf->predict_file);
-        return;
-    }
-    if (write_predictions(d) < 0)
-        log_error("%s: not written: %s", d->conf->predict_file, strerror(errno));
-    else
-        tell_known(d, "saved to");
+    if (p != NULL && path[0] != '\0')
+        learned_load(p, path, config_open(&d->config, path));
 }
 
 static uint64_t save_due(void *ctx)
@@ -440,83 +149,8 @@ static uint64_t save_due(void *ctx)
 static void save_tick(void *ctx, uint64_t now_ms)
 {
     struct dnsd *d = ctx;
-    const char *path = d->conf->predict_file;
     d->save_due_ms = now_ms + d->conf->predict_save_ms;
-    if (!keeps_predictions(d) || d->save.pid > 0)
-        return;
-    pid_t pid = writer_start(write_predictions, d);
-    if (pid < 0) {
-        log_error("%s: not written: %s", path, strerror(errno));
-        return;
-    }
-    d->save.pid = pid;
-    snprintf(d->save.path, sizeof d->save.path, "%s", path);
-}
-
-/* Says at the start what would otherwise be noticed at the end, when it is lost. */
-static void warn_of_unwritable(const char *path)
-{
-    if (path[0] != '\0' && savefile_check(path) < 0)
-        log_warning("%s: cannot be written: %s", path, strerror(errno));
-}
-
-/* NULL where a writer's work was done. */
-static const char *what_went_wrong(int status)
-{
-    if (!WIFEXITED(status))
-        return "the writer was killed";
-    return WEXITSTATUS(status) != 0 ? strerror(WEXITSTATUS(status)) : NULL;
-}
-
-/* Whether the writer has ended, and how. */
-static bool has_ended(struct writing *w, int *status)
-{
-    if (w->pid == 0 || !writer_has_ended(w->pid, status))
-        return false;
-    w->pid = 0;
-    return true;
-}
-
-static void await_children(struct dnsd *d)
-{
-    int status;
-    const char *path, *why;
-    reader_look(d->reader);
-    if (has_ended(&d->dump, &status)) {
-        path = d->dump.path;
-        why = what_went_wrong(status);
-        if (why == NULL)
-            log_info("what prediction has learned was dumped to %s and %s.tsv", path, path);
-        else
-            log_error("%s: what prediction has learned was not dumped: %s", path, why);
-    }
-    if (has_ended(&d->save, &status)) {
-        path = d->save.path;
-        why = what_went_wrong(status);
-        if (why == NULL)
-            log_debug("what prediction has learned was saved to %s", path);
-        else
-            log_error("%s: not written: %s", path, why);
-    }
-}
-
-/* The disk may take its time, so a process of its own writes. */
-static void dump_predictions(struct dnsd *d)
-{
-    const char *path = d->conf->predict_dump;
-    if (path[0] == '\0' || core_predict(d->core) == NULL)
-        return;
-    if (d->dump.pid != 0) {
-        log_warning("%s: not written: the dump before is still under way", path);
-        return;
-    }
-    pid_t pid = dump_start(core_predict(d->core), path);
-    if (pid < 0) {
-        log_error("%s: not written: %s", path, strerror(errno));
-        return;
-    }
-    snprintf(d->dump.path, sizeof d->dump.path, "%s", path);
-    d->dump.pid = pid;
+    learned_save(&d->learned, core_predict(d->core), d->conf->predict_file);
 }
 
 /* ---- what the core tells --------------------------------------------------------------------- */
@@ -633,8 +267,16 @@ static int start_core(struct dnsd *d)
     turn_add_due(d->turn, querylog_due, querylog_tick, d);
     turn_add_due(d->turn, servers_due, servers_tick, core_servers(d->core));
     turn_add_due(d->turn, save_due, save_tick, d);
-    turn_add_due(d->turn, find_servers_due, find_servers_again, d);
-    d->servers_due_ms = UINT64_MAX;
+    turn_add_due(d->turn, forward_due_ms, forward_again, &d->forward);
+    d->forward = (struct forward){
+        .loop = d->loop,
+        .turn = d->turn,
+        .servers = core_servers(d->core),
+        .config = &d->config,
+        .ctx = d,
+        .is_self = is_self,
+        .due_ms = UINT64_MAX,
+    };
     d->save_due_ms = turn_now_ms(d->turn) + d->conf->predict_save_ms;
     query_set_poison(core_desk(d->core), d->poison);
     return 0;
@@ -705,7 +347,7 @@ static enum exit_code start_listeners(struct dnsd *d)
     };
     d->tcp = tcp_create(d->loop, d->turn, &d->tcp_conf, core_desk(d->core));
     if (d->tcp == NULL) {
-        complain_of_memory(d);
+        config_complain(&d->config, "", "memory is out");
         return EXIT_MEMORY;
     }
     for (size_t i = 0; i < c->n_listen; i++) {
@@ -749,8 +391,8 @@ static void warn_of_restart(const struct dnsd *d, const struct conf *old, const 
         {"query-log", strcmp(old->query_log, new->query_log) != 0},
         {"sandbox", old->sandbox != new->sandbox},
         /* another directory than the sandbox was told of */
-        {"predict-file", d->sandboxed && !sandbox_covers(&d->files, new->predict_file)},
-        {"predict-dump", d->sandboxed && !sandbox_covers(&d->files, new->predict_dump)},
+        {"predict-file", d->config.reader != NULL && !sandbox_covers(&d->files, new->predict_file)},
+        {"predict-dump", d->config.reader != NULL && !sandbox_covers(&d->files, new->predict_dump)},
     };
     for (size_t i = 0; i < sizeof at_start / sizeof at_start[0]; i++)
         if (at_start[i].changed)
@@ -774,11 +416,10 @@ static void adopt(struct dnsd *d, struct conf_set *s, struct poison *p)
     if (core_reconfigure(d->core, &conf) < 0)
         log_error("prediction stays off: memory is out");
     if (!predicted)
-        load_predictions(d);
+        load_learned(d);
+    forward_use(&d->forward, d->conf);
     conf_free(old_conf);
     poison_free(old_poison);
-    watch_resolvconf(d); /* first, so that no change is lost */
-    find_servers(d);
 }
 
 /* All is read before anything is swapped; a mistake keeps everything as it was. */
@@ -788,8 +429,8 @@ static void reload(struct dnsd *d)
     struct poison *p;
     sd_notify(0, "RELOADING=1");
     reader_begin(d->reader);
-    struct conf_set *s = read_conf(d, &code);
-    if (s != NULL && read_poison(d, conf_values(s), &p, &code) == 0) {
+    struct conf_set *s = config_read(&d->config, &code);
+    if (s != NULL && config_read_poison(&d->config, conf_values(s), d->seed, &p, &code) == 0) {
         adopt(d, s, p);
         log_open(d->conf->verbose);
         log_info("reloaded");
@@ -824,7 +465,7 @@ static void log_stats(struct dnsd *d)
     struct stats_sources sources = stats_sources(d);
     stats_log(&sources, turn_now_ms(d->turn));
     log_memory(d);
-    dump_predictions(d);
+    learned_dump(&d->learned, core_predict(d->core), d->conf->predict_dump);
 }
 
 static uint64_t stop_due(void *ctx)
@@ -861,6 +502,12 @@ static void stop(struct dnsd *d)
     for (size_t i = 0; i < d->n_udp; i++)
         udp_stop(d->udp[i]);
     tcp_stop(d->tcp);
+}
+
+static void await_children(struct dnsd *d)
+{
+    reader_look(d->reader);
+    learned_await(&d->learned);
 }
 
 static void on_signal(void *ctx, int number)
@@ -945,7 +592,7 @@ static int start_reader(struct dnsd *d)
     signal(SIGCHLD, SIG_DFL);
     if (d->conf->sandbox == CONF_SANDBOX_OFF)
         return 0;
-    d->reader = reader_start(d->argc, d->argv, d->conf);
+    d->reader = reader_start(d->config.argc, d->config.argv, d->conf);
     return d->reader != NULL ? 0 : -1;
 }
 
@@ -961,7 +608,7 @@ static enum exit_code enter_sandbox(struct dnsd *d)
             d->conf->config);
     if (sandbox_enter(SANDBOX_SERVER, &d->files) < 0)
         return code_of(errno);
-    d->sandboxed = true;
+    d->config.reader = d->reader;
     return EXIT_OK;
 }
 
@@ -973,7 +620,7 @@ static enum exit_code start(struct dnsd *d)
     randombytes_buf(d->seed, sizeof d->seed); /* the hashes have another one */
     d->querylog_due_ms = UINT64_MAX;
     if (d->rng == NULL || start_loop(d) < 0 || start_core(d) < 0) {
-        complain_of_memory(d);
+        config_complain(&d->config, "", "memory is out");
         return EXIT_MEMORY;
     }
     if ((code = start_listeners(d)) != EXIT_OK)
@@ -984,20 +631,19 @@ static enum exit_code start(struct dnsd *d)
             return EXIT_CONF;
         }
     }
-    watch_resolvconf(d); /* first, so that no change is lost */
-    find_servers(d);
+    forward_use(&d->forward, d->conf);
     if (watch_signals(d) < 0)
         return errno == ENOMEM ? EXIT_MEMORY : EXIT_NET;
     if (privilege_drop(d->conf->user) < 0)
         return EXIT_CONF;
-    warn_of_unwritable(d->conf->predict_file);
-    warn_of_unwritable(d->conf->predict_dump);
+    learned_check(d->conf->predict_file);
+    learned_check(d->conf->predict_dump);
     /* As the user who opens it anew after each rotation. */
     if (d->conf->query_log[0] != '\0' && (d->querylog = querylog_open(d->conf->query_log)) == NULL)
         return errno == ENOMEM ? EXIT_MEMORY : EXIT_FILE;
     code = enter_sandbox(d);
     if (code == EXIT_OK)
-        load_predictions(d); /* whoever may write that file is not root */
+        load_learned(d); /* whoever may write that file is not root */
     return code;
 }
 
@@ -1005,7 +651,7 @@ static void end(struct dnsd *d)
 {
     if (d->core != NULL)
         flights_end(core_flights(d->core), turn_now_ms(d->turn));
-    resolvconf_unwatch(d->watch);
+    forward_close(&d->forward);
     signals_close(d->signals);
     tcp_free(d->tcp);
     for (size_t i = 0; i < d->n_udp; i++)
@@ -1024,7 +670,7 @@ static void end(struct dnsd *d)
 
 static enum exit_code run(struct dnsd *d)
 {
-    d->running = true;
+    d->config.running = true;
     log_open(d->conf->verbose);
     log_info("dnsd %s starts", DNSD_VERSION);
     enum exit_code code = start(d);
@@ -1032,42 +678,9 @@ static enum exit_code run(struct dnsd *d)
         return code;
     sd_notify(0, "READY=1");
     ev_run(d->loop, 0);
-    save_predictions(d);
+    learned_save_last(&d->learned, core_predict(d->core), d->conf->predict_file, STOP_MS);
     log_info("ended");
     return EXIT_OK;
-}
-
-/* Whether a path that is to be written lies in a directory. (Whether its user may write there shows
- * at the start.) */
-static bool has_directory(const struct dnsd *d, const char *option, const char *path)
-{
-    struct origin o = {.d = d};
-    char what[CONF_PATH_MAX + 32];
-    if (path[0] == '\0' || strcmp(path, "-") == 0 || savefile_check(path) == 0 || errno == EACCES)
-        return true;
-    snprintf(what, sizeof what, "-%s %s", option, path);
-    complain(&o, 0, what, strerror(errno));
-    return false;
-}
-
-/* What -check-config looks at besides what the files say. */
-static enum exit_code check_surroundings(const struct dnsd *d)
-{
-    const struct conf *c = d->conf;
-    struct resolvconf_servers r;
-    bool good = has_directory(d, "predict-file", c->predict_file);
-    good &= has_directory(d, "predict-dump", c->predict_dump);
-    good &= has_directory(d, "query-log", c->query_log);
-    if (c->user[0] != '\0' && !privilege_has_user(c->user)) {
-        fprintf(stderr, "dnsd: -user %s: there is no such user\n", c->user);
-        good = false;
-    }
-    if (c->forward && c->n_servers == 0 && resolvconf_read(c->resolv_file, &r, NULL, NULL) < 0)
-        fprintf(stderr, "dnsd: %s: %s (there would be no server until it comes)\n", c->resolv_file,
-            strerror(errno));
-    if (good)
-        printf("dnsd: no mistakes\n");
-    return good ? EXIT_OK : EXIT_CONF;
 }
 
 /* What the command line asks for that is done without starting. */
@@ -1084,14 +697,14 @@ int main(int argc, char **argv)
 {
     static struct dnsd d;
     enum exit_code code = EXIT_OK;
-    d.argc = argc;
-    d.argv = (const char *const *)argv;
+    d.config.argc = argc;
+    d.config.argv = (const char *const *)argv;
     if (sodium_init() < 0) {
         fprintf(stderr, "dnsd: libsodium cannot start: %s\n", strerror(errno));
         return EXIT_MEMORY;
     }
     randombytes_buf(d.seed, sizeof d.seed);
-    d.conf_set = read_conf(&d, &code);
+    d.conf_set = config_read(&d.config, &code);
     if (d.conf_set == NULL)
         return (int)code;
     d.conf = conf_values(d.conf_set);
@@ -1104,11 +717,11 @@ int main(int argc, char **argv)
         /* In a file it is a mistake like others there, and no reason to try again. */
         code = d.conf->config[0] != '\0' ? EXIT_CONF : EXIT_NET;
     } else if (d.conf->check_config) {
-        if (read_poison(&d, d.conf, &d.poison, &code) == 0)
-            code = check_surroundings(&d);
+        if (config_read_poison(&d.config, d.conf, d.seed, &d.poison, &code) == 0)
+            code = config_check(&d.config, d.conf);
     } else if (start_reader(&d) < 0) {
         code = code_of(errno);
-    } else if (read_poison(&d, d.conf, &d.poison, &code) == 0) {
+    } else if (config_read_poison(&d.config, d.conf, d.seed, &d.poison, &code) == 0) {
         code = run(&d);
     }
 out:
