@@ -235,6 +235,47 @@ START_TEST(limited_details_are_for_verbose_only)
 }
 END_TEST
 
+START_TEST(details_that_were_left_out_are_counted_too)
+{
+    struct log_limit details = {0};
+    log_open(true);
+    for (unsigned i = 0; i < 5; i++)
+        log_debug_limited(&details, 5000 + i, "flood");
+    log_debug_limited(&details, 6000, "later");
+    assert_matches(
+        logged(), "^" TIME "debug: flood\n" TIME "debug: 4 lines .*\n" TIME "debug: later\n$");
+}
+END_TEST
+
+/* Without a time, as nothing that makes one may be called there. */
+START_TEST(a_signal_handler_tells_number_and_name)
+{
+    log_from_handler("forbidden system call ", 59, "execve");
+    log_from_handler("forbidden system call ", 0, "read\n\033[1m");
+    log_from_handler("forbidden system call ", -1, "one without a name");
+    ck_assert_str_eq(logged(), "error: forbidden system call 59 (execve)\n"
+                               "error: forbidden system call 0 (read?\?[1m)\n"
+                               "error: forbidden system call 0 (one without a name)\n");
+}
+END_TEST
+
+START_TEST(a_signal_handler_tells_the_journal_too_and_no_more_than_a_line)
+{
+    struct stat st;
+    char stream[64], name[1000];
+    ck_assert_int_eq(fstat(STDERR_FILENO, &st), 0);
+    snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+    setenv("JOURNAL_STREAM", stream, 1);
+    log_open(false);
+    memset(name, 'x', sizeof(name) - 1);
+    name[sizeof(name) - 1] = '\0';
+    log_from_handler("call ", 7, name);
+    ck_assert_uint_eq(strlen(logged()), 256);
+    ck_assert_int_eq(strncmp(text, "<3>call 7 (xxx", 14), 0);
+    ck_assert_int_eq(text[255], '\n');
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("log");
@@ -254,6 +295,9 @@ int main(void)
     tcase_add_test(lines, the_first_warning_goes_out_also_at_time_zero);
     tcase_add_test(lines, a_limit_may_be_longer_than_a_second);
     tcase_add_test(lines, limited_details_are_for_verbose_only);
+    tcase_add_test(lines, details_that_were_left_out_are_counted_too);
+    tcase_add_test(lines, a_signal_handler_tells_number_and_name);
+    tcase_add_test(lines, a_signal_handler_tells_the_journal_too_and_no_more_than_a_line);
     suite_add_tcase(suite, lines);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
