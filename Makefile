@@ -67,6 +67,8 @@ UNIT_dump       = ops/dump ops/savefile ops/writer rrtype quantity $(WIRE)
 UNIT_writer     = ops/writer
 LINK_writer     = -Wl,--wrap=close_range
 UNIT_privilege  = ops/privilege ops/log
+LINK_privilege  = $(foreach f,initgroups setresgid setresuid getresuid getresgid capng_apply prctl getpwnam,\
+                  -Wl,--wrap=$(f))
 UNIT_sandbox    = ops/sandbox ops/privilege ops/savefile ops/log
 LINK_sandbox    = $(foreach f,syscall prctl seccomp_load,-Wl,--wrap=$(f))
 UNIT_reader     = ops/reader ops/sandbox ops/privilege ops/savefile ops/log conf addr quantity rebind $(WIRE)

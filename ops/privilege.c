@@ -7,6 +7,7 @@
 #include <cap-ng.h>
 #include <errno.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <stdbool.h>
 #include <string.h>
@@ -52,10 +53,16 @@ static int drop_capabilities(void)
     return 0;
 }
 
+/* Asked one by one: the library's answer for all of them looks at the effective set alone, and what
+ * is permitted is effective in one call. */
 static bool has_capabilities(void)
 {
-    return capng_get_caps_process() != 0 ||
-           capng_have_capabilities(CAPNG_SELECT_CAPS) != CAPNG_NONE;
+    if (capng_get_caps_process() != 0)
+        return true;
+    for (unsigned capability = 0; capability <= CAP_LAST_CAP; capability++)
+        if (capng_have_capability(CAPNG_PERMITTED, capability))
+            return true;
+    return false;
 }
 
 static int become(const struct passwd *to)
