@@ -70,7 +70,8 @@ UNIT_privilege  = ops/privilege ops/log
 LINK_privilege  = $(foreach f,initgroups setresgid setresuid getresuid getresgid capng_apply prctl getpwnam,\
                   -Wl,--wrap=$(f))
 UNIT_sandbox    = ops/sandbox ops/privilege ops/savefile ops/log
-LINK_sandbox    = $(foreach f,syscall prctl seccomp_load,-Wl,--wrap=$(f))
+LINK_sandbox    = $(foreach f,syscall prctl sigaction seccomp_load seccomp_rule_add seccomp_rule_add_array,\
+                  -Wl,--wrap=$(f))
 UNIT_reader     = ops/reader ops/sandbox ops/privilege ops/savefile ops/log conf addr quantity rebind $(WIRE)
 UNIT_tree       = tools/tree tools/field tools/hostname quantity $(WIRE)
 UNIT_ttls       = tools/ttls tools/field tools/hostname quantity $(WIRE)

@@ -7,25 +7,32 @@
 #include <linux/landlock.h>
 #include <seccomp.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Linked into every program of that build, with --wrap for what is below. The weak ones are missing
- * from programs without a sandbox; a test that wraps syscall() itself comes first. */
+/* Linked into every program of that build, with --wrap for what is below, and its syscall() in
+ * place of the C library's. The weak ones are missing from programs without a sandbox. */
 extern scmp_filter_ctx __real_seccomp_init(uint32_t action) __attribute__((weak));
 extern int seccomp_rule_add_array(
     scmp_filter_ctx, uint32_t, int, unsigned, const struct scmp_arg_cmp *) __attribute__((weak));
-long __real_syscall(long number, ...);
 void __real__exit(int status) __attribute__((noreturn));
 
 scmp_filter_ctx __wrap_seccomp_init(uint32_t action);
-long __wrap_syscall(long number, ...) __attribute__((weak));
 void __wrap__exit(int status) __attribute__((noreturn));
 
-static bool is_filtered, is_open; /* system calls; the counters' directory */
+static long (*real_syscall)(long number, ...);
+static void (*end_faults)(void);
+
+/* gcov's runtime takes memory for granted, and system/faults takes it away. */
+__attribute__((constructor)) static void find(void)
+{
+    void *found = dlsym(RTLD_NEXT, "syscall");
+    memcpy(&real_syscall, &found, sizeof found);
+    found = dlsym(RTLD_DEFAULT, "faults_end");
+    memcpy(&end_faults, &found, sizeof found);
+}
 
 static void allow_fcntl(scmp_filter_ctx filter, int command)
 {
@@ -46,7 +53,6 @@ scmp_filter_ctx __wrap_seccomp_init(uint32_t action)
     (void)seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1, &how);
     allow_fcntl(filter, F_SETLKW);
     allow_fcntl(filter, F_GETFL);
-    is_filtered = true;
     return filter;
 }
 
@@ -58,12 +64,24 @@ static void allow_counters(int ruleset)
     };
     if (rule.parent_fd < 0)
         return;
-    (void)__real_syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
+    (void)real_syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
     close(rule.parent_fd);
-    is_open = true;
 }
 
-long __wrap_syscall(long number, ...)
+/* Where it cannot, the runtime would complain, in the middle of what a test reads. */
+static void write_counters(void)
+{
+    if (end_faults != NULL)
+        end_faults();
+    int fd = open(COVERAGE_DIR "/probe", O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return;
+    close(fd);
+    __gcov_dump();
+}
+
+/* A process that made a forbidden call is killed at its next one, which ops/sandbox.c makes. */
+long syscall(long number, ...)
 {
     long arg[6];
     va_list list;
@@ -73,34 +91,13 @@ long __wrap_syscall(long number, ...)
     va_end(list);
     if (number == SYS_landlock_restrict_self)
         allow_counters((int)arg[0]);
-    return __real_syscall(number, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
-}
-
-/* gcov's runtime takes memory for granted, and system/faults takes it away. */
-static void (*end_faults)(void);
-
-__attribute__((constructor)) static void find_faults(void)
-{
-    void *found = dlsym(RTLD_DEFAULT, "faults_end");
-    memcpy(&end_faults, &found, sizeof found);
-}
-
-/* Else the runtime would complain, in the middle of what a test reads. */
-static bool can_write(void)
-{
-    if (is_filtered && !is_open)
-        return false;
-    int fd = open(COVERAGE_DIR "/probe", O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (fd >= 0)
-        close(fd);
-    return fd >= 0;
+    if (number == SYS_vhangup)
+        write_counters();
+    return real_syscall(number, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
 }
 
 void __wrap__exit(int status)
 {
-    if (end_faults != NULL)
-        end_faults();
-    if (can_write())
-        __gcov_dump();
+    write_counters();
     __real__exit(status);
 }

@@ -14,6 +14,8 @@
 #include <seccomp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +25,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -47,6 +50,17 @@ static struct sandbox_files files;
 /* ---- kernels that lack something ------------------------------------------------------------- */
 
 static bool no_landlock, no_seccomp, no_filter_loads;
+static int old_abi;       /* of Landlock, 0: the kernel's own */
+static long lost_call;    /* of Landlock, that fails with ENOMEM */
+static int lost_option;   /* of prctl, that fails with EPERM; 0: none */
+static bool no_handler;   /* for SIGSYS */
+static int lost_rule;     /* for this system call; it is not added, */
+static int lost_rule_why; /* and this is returned; 0: all are added */
+
+/* linux/landlock.h as it is now; Debian 12 has an older one. */
+struct ruleset {
+    uint64_t fs, net, scoped;
+};
 
 long __real_syscall(long number, ...);
 long __wrap_syscall(long number, ...);
@@ -55,9 +69,52 @@ int __wrap_prctl(int option, ...);
 int __real_seccomp_load(const scmp_filter_ctx filter);
 int __wrap_seccomp_load(const scmp_filter_ctx filter);
 
+int __real_seccomp_rule_add(scmp_filter_ctx filter, uint32_t action, int call, unsigned n, ...);
+int __wrap_seccomp_rule_add(scmp_filter_ctx filter, uint32_t action, int call, unsigned n, ...);
+int __real_seccomp_rule_add_array(
+    scmp_filter_ctx filter, uint32_t action, int call, unsigned n, const struct scmp_arg_cmp *args);
+int __wrap_seccomp_rule_add_array(
+    scmp_filter_ctx filter, uint32_t action, int call, unsigned n, const struct scmp_arg_cmp *args);
+int __real_sigaction(int number, const struct sigaction *new, struct sigaction *old);
+int __wrap_sigaction(int number, const struct sigaction *new, struct sigaction *old);
+
 int __wrap_seccomp_load(const scmp_filter_ctx filter)
 {
     return no_filter_loads ? -EINVAL : __real_seccomp_load(filter);
+}
+
+/* dnsd has no arguments for this one. */
+int __wrap_seccomp_rule_add(scmp_filter_ctx filter, uint32_t action, int call, unsigned n, ...)
+{
+    if (lost_rule_why != 0 && call == lost_rule)
+        return lost_rule_why;
+    return n == 0 ? __real_seccomp_rule_add(filter, action, call, 0) : -EINVAL;
+}
+
+int __wrap_seccomp_rule_add_array(
+    scmp_filter_ctx filter, uint32_t action, int call, unsigned n, const struct scmp_arg_cmp *args)
+{
+    if (lost_rule_why != 0 && call == lost_rule)
+        return lost_rule_why;
+    return __real_seccomp_rule_add_array(filter, action, call, n, args);
+}
+
+int __wrap_sigaction(int number, const struct sigaction *new, struct sigaction *old)
+{
+    if (!no_handler || number != SIGSYS)
+        return __real_sigaction(number, new, old);
+    errno = EINVAL;
+    return -1;
+}
+
+/* What a kernel of that age says to what it does not know. */
+static int refused_by_old(const struct ruleset *r, size_t len)
+{
+    static const uint64_t fs[] = {0, 0x1fff, 0x3fff, 0x7fff, 0x7fff, 0xffff};
+    const size_t known = old_abi < 4 ? sizeof r->fs : offsetof(struct ruleset, scoped);
+    if (len > known)
+        return E2BIG;
+    return (r->fs & ~fs[old_abi]) != 0 ? EINVAL : 0;
 }
 
 long __wrap_syscall(long number, ...)
@@ -70,6 +127,18 @@ long __wrap_syscall(long number, ...)
     va_end(args);
     if (no_landlock && number == SYS_landlock_create_ruleset) {
         errno = ENOSYS;
+        return -1;
+    }
+    if (old_abi != 0 && number == SYS_landlock_create_ruleset) {
+        if (a[0] == 0)
+            return old_abi;
+        errno = refused_by_old((const struct ruleset *)a[0], (size_t)a[1]);
+        if (errno != 0)
+            return -1;
+    }
+    if (lost_call != 0 && number == lost_call &&
+        (number != SYS_landlock_create_ruleset || a[0] != 0)) {
+        errno = ENOMEM;
         return -1;
     }
     return __real_syscall(number, a[0], a[1], a[2], a[3]);
@@ -85,6 +154,10 @@ int __wrap_prctl(int option, ...)
     va_end(args);
     if (no_seccomp && (option == PR_GET_SECCOMP || option == PR_SET_SECCOMP)) {
         errno = EINVAL;
+        return -1;
+    }
+    if (lost_option != 0 && option == lost_option && a[0] == 0) {
+        errno = EPERM;
         return -1;
     }
     return __real_prctl(option, a[0], a[1], a[2], a[3]);
@@ -806,6 +879,121 @@ START_TEST(a_filter_that_is_not_taken_is_no_lack_of_the_kernel)
 }
 END_TEST
 
+/* What it knows of Landlock is used, and it is asked for no more. */
+START_TEST(an_older_kernel_guards_files_all_the_same)
+{
+    for (old_abi = 1; old_abi <= 5 && has_landlock(old_abi); old_abi++) {
+        goes_well(SANDBOX_SERVER, fail_to_write_outside);
+        goes_well(SANDBOX_SERVER, replace_own);
+        goes_well(SANDBOX_READER, read_files);
+    }
+}
+END_TEST
+
+/* Nothing was done in a sandbox with a hole in it. */
+static void does_not_enter(enum sandbox_role role, const char *what)
+{
+    struct end e = end_of(role, nothing);
+    ck_assert_msg(e.code == 1, "code %d: %s", e.code, e.log);
+    ck_assert_msg(strstr(e.log, "error: sandbox: ") != NULL, "%s", e.log);
+    ck_assert_msg(strstr(e.log, what) != NULL, "%s", e.log);
+}
+
+/* Of each list one: the last one to be added, too. */
+START_TEST(a_rule_that_finds_no_memory_keeps_dnsd_out)
+{
+    static const int for_server[] = {SCMP_SYS(read), SCMP_SYS(mmap), SCMP_SYS(tgkill),
+        SCMP_SYS(rt_sigaction), SCMP_SYS(recvmmsg), SCMP_SYS(socket), SCMP_SYS(clone3)};
+    static const int for_reader[] = {SCMP_SYS(read), SCMP_SYS(dup), SCMP_SYS(openat)};
+    lost_rule_why = -ENOMEM;
+    for (size_t i = 0; i < sizeof for_server / sizeof for_server[0]; i++) {
+        lost_rule = for_server[i];
+        if (!WIDER || lost_rule != SCMP_SYS(clone3))
+            does_not_enter(SANDBOX_SERVER, "system calls cannot be filtered: Cannot allocate");
+    }
+    for (size_t i = 0; i < sizeof for_reader / sizeof for_reader[0]; i++) {
+        lost_rule = for_reader[i];
+        does_not_enter(SANDBOX_READER, "system calls cannot be filtered: Cannot allocate");
+    }
+}
+END_TEST
+
+/* Libraries differ in what they say to one that is contained in another. */
+START_TEST(a_rule_that_is_there_already_is_no_trouble)
+{
+    static const int calls[] = {
+        SCMP_SYS(restart_syscall), SCMP_SYS(mmap2), SCMP_SYS(tgkill), SCMP_SYS(rt_sigaction)};
+    lost_rule_why = -EEXIST;
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        lost_rule = calls[i];
+        goes_well(SANDBOX_SERVER, nothing);
+    }
+}
+END_TEST
+
+START_TEST(landlock_that_is_there_and_fails_keeps_dnsd_out)
+{
+    static const long calls[] = {
+        SYS_landlock_create_ruleset, SYS_landlock_add_rule, SYS_landlock_restrict_self};
+    if (!has_landlock(1))
+        return;
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        lost_call = calls[i];
+        does_not_enter(SANDBOX_SERVER, "Landlock: Cannot allocate memory");
+        does_not_enter(SANDBOX_READER, "Landlock: Cannot allocate memory");
+    }
+}
+END_TEST
+
+START_TEST(a_process_that_could_be_traced_does_not_enter)
+{
+    lost_option = PR_SET_DUMPABLE;
+    if (!WIDER)
+        does_not_enter(SANDBOX_SERVER, "PR_SET_DUMPABLE: Operation not permitted");
+}
+END_TEST
+
+START_TEST(a_death_that_nobody_would_tell_of_keeps_dnsd_out)
+{
+    no_handler = true;
+    does_not_enter(SANDBOX_SERVER, "SIGSYS: Invalid argument");
+}
+END_TEST
+
+static pid_t listener; /* an abstract name, too */
+
+static socklen_t abstract_address(struct sockaddr_un *out)
+{
+    *out = (struct sockaddr_un){.sun_family = AF_UNIX};
+    int n = snprintf(out->sun_path + 1, sizeof out->sun_path - 1, "dnsd-test-%d", (int)listener);
+    return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
+}
+
+static void reach_abstract_socket(void)
+{
+    struct sockaddr_un to;
+    socklen_t len = abstract_address(&to);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    must(sendto(fd, "READY=1", 7, 0, (const struct sockaddr *)&to, len) == 7, "not reached");
+}
+
+/* Some service managers listen at a name that is in no directory. */
+START_TEST(a_service_manager_at_an_abstract_socket_is_still_told)
+{
+    struct sockaddr_un at;
+    listener = getpid();
+    socklen_t len = abstract_address(&at);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_eq(bind(fd, (const struct sockaddr *)&at, len), 0);
+    setenv("NOTIFY_SOCKET", "@here", 1);
+    goes_well(SANDBOX_SERVER, reach_abstract_socket);
+    setenv("NOTIFY_SOCKET", "/run/systemd/notify", 1);
+    if (has_landlock(6))
+        ck_assert_int_eq(end_of(SANDBOX_SERVER, reach_abstract_socket).code, 1);
+    close(fd);
+}
+END_TEST
+
 /* ---- fixtures -------------------------------------------------------------------------------- */
 
 static void make_directory(char *path)
@@ -887,6 +1075,13 @@ static void add_failures(Suite *suite)
     tcase_add_test(c, without_seccomp_there_is_one_warning_and_files_are_still_guarded);
     tcase_add_test(c, without_either_it_is_told_and_served);
     tcase_add_test(c, a_filter_that_is_not_taken_is_no_lack_of_the_kernel);
+    tcase_add_test(c, an_older_kernel_guards_files_all_the_same);
+    tcase_add_test(c, a_rule_that_finds_no_memory_keeps_dnsd_out);
+    tcase_add_test(c, a_rule_that_is_there_already_is_no_trouble);
+    tcase_add_test(c, landlock_that_is_there_and_fails_keeps_dnsd_out);
+    tcase_add_test(c, a_process_that_could_be_traced_does_not_enter);
+    tcase_add_test(c, a_death_that_nobody_would_tell_of_keeps_dnsd_out);
+    tcase_add_test(c, a_service_manager_at_an_abstract_socket_is_still_told);
 }
 
 static void add_works(Suite *suite)
