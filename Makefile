@@ -36,7 +36,7 @@ LIBS = -lev -lsodium -lzscanner -lsystemd -lseccomp -lcap-ng
 # Unit tests: each program, and the modules that it links. The list measures the coupling.
 UNIT = addr quantity rrtype rng wire rebind cookie cache cache_check predict predict_check poison \
        poison_check special conf server resolvconf savefile log querylog trouble stats dump writer privilege sandbox reader tree ttls \
-       logline trace rehearsal stub report loop turn udp tcp exchange
+       logline trace capture rehearsal stub report loop turn udp tcp exchange
 UNIT_addr       = addr
 UNIT_quantity   = quantity
 UNIT_rrtype     = rrtype quantity
@@ -79,6 +79,7 @@ UNIT_stub       = tools/stub net/sockaddr addr $(WIRE)
 UNIT_report     = tools/report
 UNIT_logline    = $(LOGLINE) addr
 UNIT_trace      = $(TRACE)
+UNIT_capture    = $(TRACE)
 UNIT_rehearsal  = tools/grid tools/plot tools/findings $(REHEARSAL) conf rebind prediction
 UNIT_loop       = net/loop ops/log
 LINK_loop       = -Wl,--wrap=malloc
