@@ -77,9 +77,12 @@ UNIT_tree       = tools/tree tools/field tools/hostname quantity $(WIRE)
 UNIT_ttls       = tools/ttls tools/field tools/hostname quantity $(WIRE)
 UNIT_stub       = tools/stub net/sockaddr addr $(WIRE)
 UNIT_report     = tools/report
+# What tests/unit/scarce.c stands before.
+SCARCE          = $(foreach f,malloc calloc realloc,-Wl,--wrap=$(f))
 UNIT_logline    = $(LOGLINE) addr
 UNIT_trace      = $(TRACE)
-UNIT_capture    = $(TRACE)
+UNIT_capture    = $(TRACE) tests/unit/scarce
+LINK_capture    = $(SCARCE)
 UNIT_rehearsal  = tools/grid tools/plot tools/findings $(REHEARSAL) conf rebind prediction
 UNIT_loop       = net/loop ops/log
 LINK_loop       = -Wl,--wrap=malloc

@@ -68,8 +68,8 @@ struct capture {
     size_t packet; /* its number, from 1 */
     uint64_t at_ms;
     struct ends ends;
-    bool cut;   /* the packet claims more than was captured */
-    bool found; /* a message was in it */
+    bool cut;   /* the packet claims more than was captured, or its message does not parse */
+    bool found; /* it was for the port of DNS, or too short to tell */
     bool out_of_memory;
     uint8_t seed[crypto_shorthash_KEYBYTES];
     struct stream *streams;
@@ -133,7 +133,7 @@ static void take_query(struct capture *c, struct bytes msg, bool datagram)
     struct addr client = {{0}, 0, 0};
     struct wire_query q;
     if (wire_parse_query(msg.at, msg.len, &q) != WIRE_QUERY_OK) {
-        trace_counts(c->trace)->cut++;
+        c->cut = true;
         return;
     }
     if ((q.flags & WIRE_RD) == 0) { /* dnsd refuses it */
@@ -197,10 +197,21 @@ static void take_message(struct capture *c, struct bytes msg, bool datagram)
 
 /* ---- streams --------------------------------------------------------------------------------- */
 
+/* Keyed: whoever wrote the capture chose the ends. */
+static unsigned hash_of_ends(const struct capture *c)
+{
+    uint8_t hash[crypto_shorthash_BYTES];
+    unsigned value;
+    crypto_shorthash(hash, (const uint8_t *)&c->ends, sizeof c->ends, c->seed);
+    memcpy(&value, hash, sizeof value);
+    return value;
+}
+
 static struct stream *find_stream(const struct capture *c)
 {
+    unsigned hash = hash_of_ends(c);
     struct stream *s;
-    HASH_FIND(hh, c->streams, &c->ends, sizeof c->ends, s);
+    HASH_FIND_BYHASHVALUE(hh, c->streams, &c->ends, sizeof c->ends, hash, s);
     return s;
 }
 
@@ -226,7 +237,8 @@ static void start_stream(struct capture *c, uint32_t next_seq)
     }
     s->ends = c->ends;
     s->next_seq = next_seq;
-    HASH_ADD(hh, c->streams, ends, sizeof s->ends, s);
+    unsigned hash = hash_of_ends(c);
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, c->streams, &s->ends, sizeof s->ends, hash, s);
     if (s->hh.tbl != NULL)
         return;
     free(s);
@@ -276,41 +288,44 @@ static void take_data(struct capture *c, struct stream *s, uint32_t seq, struct 
     feed_stream(c, s, data);
 }
 
-static void take_tcp(struct capture *c, struct bytes b)
+/* Takes the head of a datagram or segment. NULL where it is none for the port of DNS. */
+static const uint8_t *take_ports(struct capture *c, struct bytes *b, size_t len)
 {
-    const uint8_t *head = take(&b, 20);
-    struct stream *s;
+    const uint8_t *head = take(b, len);
     if (head == NULL) {
-        c->cut = true;
-        return;
+        c->cut = c->found = true;
+        return NULL;
     }
     c->ends.src_port = read_u16(head);
     c->ends.dst_port = read_u16(head + 2);
-    if (c->ends.src_port != c->source->port && c->ends.dst_port != c->source->port)
+    bool ours = c->ends.src_port == c->source->port || c->ends.dst_port == c->source->port;
+    return ours ? head : NULL;
+}
+
+static void take_tcp(struct capture *c, struct bytes b)
+{
+    const uint8_t *head = take_ports(c, &b, 20);
+    struct stream *s;
+    if (head == NULL)
         return;
     size_t options = (size_t)(head[12] >> 4) * 4;
     if (options < 20 || take(&b, options - 20) == NULL)
         return;
+    uint32_t seq = read_u32(head + 4);
     c->found = true;
     if ((head[13] & TCP_SYN) != 0)
-        start_stream(c, read_u32(head + 4) + 1);
+        start_stream(c, ++seq); /* data may come with it (RFC 7413) */
     s = find_stream(c);
-    if (s != NULL && b.len > 0 && (head[13] & TCP_SYN) == 0)
-        take_data(c, s, read_u32(head + 4), b);
+    if (s != NULL && b.len > 0)
+        take_data(c, s, seq, b);
     if ((head[13] & (TCP_FIN | TCP_RST)) != 0)
         end_stream(c, find_stream(c));
 }
 
 static void take_udp(struct capture *c, struct bytes b)
 {
-    const uint8_t *head = take(&b, 8);
-    if (head == NULL) {
-        c->cut = true;
-        return;
-    }
-    c->ends.src_port = read_u16(head);
-    c->ends.dst_port = read_u16(head + 2);
-    if (c->ends.src_port != c->source->port && c->ends.dst_port != c->source->port)
+    const uint8_t *head = take_ports(c, &b, 8);
+    if (head == NULL)
         return;
     size_t len = read_u16(head + 4);
     if (len >= 8)
@@ -338,7 +353,7 @@ static void map_ipv4(uint8_t ip[16], const uint8_t *from)
 static void take_ipv4(struct capture *c, struct bytes b)
 {
     const uint8_t *head = b.at;
-    if (b.len < 20 || head[0] >> 4 != 4 || (head[0] & 15) < 5)
+    if (b.len < 20 || (head[0] & 15) < 5)
         return;
     if (read_u16(head + 2) >= 20) /* 0 where the network card was to cut it up */
         limit(c, &b, read_u16(head + 2));
@@ -479,8 +494,8 @@ static void note_packet(struct capture *c)
 {
     struct trace_counts *n = trace_counts(c->trace);
     n->places = c->packet;
-    n->other += !c->found && !c->cut;
-    n->cut += c->cut;
+    n->other += !c->found;
+    n->cut += c->found && c->cut;
     if (c->source->progress != NULL && c->packet % PROGRESS_EVERY == 0)
         c->source->progress(c->source->ctx, trace_n_events(c->trace));
 }
