@@ -80,7 +80,8 @@ UNIT_report     = tools/report
 # What tests/unit/scarce.c stands before.
 SCARCE          = $(foreach f,malloc calloc realloc,-Wl,--wrap=$(f))
 UNIT_logline    = $(LOGLINE) addr
-UNIT_trace      = $(TRACE)
+UNIT_trace      = $(TRACE) tests/unit/scarce
+LINK_trace      = $(SCARCE) $(foreach f,getline __getdelim tmpfile,-Wl,--wrap=$(f))
 UNIT_capture    = $(TRACE) tests/unit/scarce
 LINK_capture    = $(SCARCE)
 UNIT_rehearsal  = tools/grid tools/plot tools/findings $(REHEARSAL) conf rebind prediction

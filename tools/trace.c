@@ -220,7 +220,7 @@ static void note_back(struct trace *t, size_t place, uint64_t back_ms)
 static uint64_t in_order(struct trace *t, const struct trace_arrival *a)
 {
     uint64_t at_ms = a->at_ms + t->ahead_ms, back_ms;
-    if (at_ms >= t->last_ms || t->n_events == 0)
+    if (at_ms >= t->last_ms)
         return at_ms;
     back_ms = t->last_ms - at_ms;
     if (!a->has_year && back_ms > TIMESTAMP_YEAR_MS / 2) {
@@ -341,8 +341,9 @@ static enum trace_form find_form(struct reading *r)
     ssize_t len;
     while (form == TRACE_UNKNOWN && (len = next_line(r)) >= 0)
         form = form_of_line(r->line, (size_t)len);
-    if (form == TRACE_UNKNOWN || fseeko(r->file, 0, SEEK_SET) < 0)
+    if (form == TRACE_UNKNOWN)
         return TRACE_UNKNOWN;
+    rewind(r->file);
     r->number = 0;
     return form;
 }

@@ -1,9 +1,41 @@
 /* tests/unit/trace.c: traces as text and as logs, files that are something else, and the store.
  * Knows trace.h only. */
 #include "tests/unit/reading.h"
+#include "tests/unit/scarce.h"
 
+#include <errno.h>
 #include <sodium.h>
 #include <unistd.h>
+
+/* ---- the C library, at its limits ------------------------------------------------------------ */
+
+static bool no_line;         /* getline finds no memory */
+static const char *tmp_path; /* where temporary files go; NULL: where they belong */
+
+ssize_t __real___getdelim(char **line, size_t *cap, int end, FILE *file);
+ssize_t __wrap___getdelim(char **line, size_t *cap, int end, FILE *file);
+ssize_t __wrap_getline(char **line, size_t *cap, FILE *file);
+FILE *__real_tmpfile(void);
+FILE *__wrap_tmpfile(void);
+
+ssize_t __wrap___getdelim(char **line, size_t *cap, int end_of_line, FILE *file)
+{
+    if (!no_line)
+        return __real___getdelim(line, cap, end_of_line, file);
+    errno = ENOMEM;
+    return -1;
+}
+
+/* With optimization it is what the C library's header makes of it. */
+ssize_t __wrap_getline(char **line, size_t *cap, FILE *file)
+{
+    return __wrap___getdelim(line, cap, '\n', file);
+}
+
+FILE *__wrap_tmpfile(void)
+{
+    return tmp_path == NULL ? __real_tmpfile() : fopen(tmp_path, "w+");
+}
 
 /* ---- text ------------------------------------------------------------------------------------ */
 
@@ -134,6 +166,106 @@ START_TEST(a_trace_that_comes_through_a_pipe)
     ck_assert_int_eq(trace_read(r.t, &f, &r.source), TRACE_OK);
     ck_assert_uint_eq(trace_n_events(r.t), 1);
     fclose(f);
+    end(&r);
+}
+END_TEST
+
+/* Through a pipe of len bytes, and a directory for temporary files that is full, or not there. */
+static void read_through_pipe(const char *tmp, size_t len, int why)
+{
+    struct reading r;
+    int ends[2];
+    FILE *f;
+    start(&r);
+    ck_assert_int_eq(pipe(ends), 0);
+    for (size_t i = 0; i < len; i += 16)
+        ck_assert_int_eq(write(ends[1], "1 U1 a.example A", 16), 16);
+    close(ends[1]);
+    f = fdopen(ends[0], "r");
+    ck_assert_ptr_nonnull(f);
+    tmp_path = tmp;
+    errno = 0;
+    ck_assert_int_eq(trace_read(r.t, &f, &r.source), TRACE_UNREADABLE);
+    ck_assert_int_eq(errno, why);
+    tmp_path = NULL;
+    ck_assert_uint_eq(trace_n_events(r.t), 0);
+    fclose(f);
+    end(&r);
+}
+
+START_TEST(a_pipe_and_no_room_for_a_copy)
+{
+    read_through_pipe("/nonexistent/file", 16, ENOENT);
+    if (access("/dev/full", W_OK) != 0)
+        return;
+    read_through_pipe("/dev/full", 16, ENOSPC);
+    read_through_pipe("/dev/full", 65536, ENOSPC); /* in the midst of it */
+}
+END_TEST
+
+START_TEST(a_file_whose_bytes_cannot_be_had)
+{
+    static const enum trace_form forms[] = {TRACE_UNKNOWN, TRACE_TEXT};
+    char path[] = "/tmp/dnsd-trace-XXXXXX";
+    int fd = mkstemp(path);
+    struct reading r;
+    FILE *f;
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(write(fd, "1 U1 a.example A\n", 17), 17);
+    close(fd);
+    for (size_t i = 0; i < 2; i++) {
+        f = fopen(path, "a"); /* reading fails, as from a disk that does */
+        ck_assert_ptr_nonnull(f);
+        start(&r);
+        r.source.form = forms[i];
+        ck_assert_int_eq(trace_read(r.t, &f, &r.source), TRACE_UNREADABLE);
+        ck_assert_uint_eq(trace_n_events(r.t), 0);
+        fclose(f);
+        end(&r);
+    }
+    unlink(path);
+    f = fmemopen(NULL, 16, "r"); /* no descriptor */
+    ck_assert_ptr_nonnull(f);
+    start(&r);
+    ck_assert_int_eq(trace_read(r.t, &f, &r.source), TRACE_UNREADABLE);
+    fclose(f);
+    end(&r);
+}
+END_TEST
+
+START_TEST(memory_that_runs_out_is_told_whatever_the_form)
+{
+    static const char text[] = "1 U1 a.example A\n2 U2 b.example AAAA\n";
+    unsigned n = 0, taken;
+    do {
+        struct reading r = {.source = {.port = 53, .ctx = &r, .report = say}};
+        FILE *f = tmpfile();
+        ck_assert_ptr_nonnull(f);
+        ck_assert_int_gt(fputs(text, f), 0);
+        rewind(f);
+        scarce_begin(++n, 1);
+        r.t = trace_create();
+        r.result = r.t != NULL ? trace_read(r.t, &f, &r.source) : TRACE_MEMORY;
+        taken = scarce_end();
+        ck_assert_int_eq(r.result, taken < n ? TRACE_OK : TRACE_MEMORY);
+        ck_assert_str_eq(r.said, "");
+        fclose(f);
+        end(&r);
+    } while (taken >= n);
+    ck_assert_uint_gt(n, 8);
+}
+END_TEST
+
+START_TEST(a_line_that_memory_has_no_room_for)
+{
+    struct reading r;
+    start(&r);
+    r.source.form = TRACE_TEXT;
+    no_line = true;
+    read_bytes(&r, "1 U1 a.example A\n", 17);
+    no_line = false;
+    ck_assert_int_eq(r.result, TRACE_MEMORY);
+    ck_assert_str_eq(r.said, "");
     end(&r);
 }
 END_TEST
@@ -337,6 +469,10 @@ static TCase *text_case(void)
     tcase_add_test(tc, a_form_that_was_asked_for_is_not_guessed);
     tcase_add_test(tc, a_trace_that_comes_through_a_pipe);
     tcase_add_test(tc, a_directory_is_no_trace);
+    tcase_add_test(tc, a_pipe_and_no_room_for_a_copy);
+    tcase_add_test(tc, a_file_whose_bytes_cannot_be_had);
+    tcase_add_test(tc, memory_that_runs_out_is_told_whatever_the_form);
+    tcase_add_test(tc, a_line_that_memory_has_no_room_for);
     tcase_add_test(tc, a_log_among_other_lines_whose_seconds_are_spread);
     tcase_add_test(tc, a_log_with_parts_of_seconds_is_taken_at_its_word);
     tcase_add_test(tc, a_log_across_new_year);
