@@ -25,7 +25,8 @@ LDFLAGS  += $(SAN)
 WIRE = wire wire_name wire_answer wire_writer
 PREDICT = predict predict_vote predict_learn predict_sent predict_graph predict_sequence predict_burst predict_file
 POISON = poison poison_text
-PURE = addr quantity rrtype rng $(WIRE) rebind cookie cache $(PREDICT) $(POISON) special conf prediction server flight query core
+CONF = conf conf_table conf_value
+PURE = addr quantity rrtype rng $(WIRE) rebind cookie cache $(PREDICT) $(POISON) special $(CONF) prediction server flight query core
 NET  = net/clock net/loop net/signals net/turn net/sockaddr net/udp net/tcp net/exchange_udp net/exchange_tcp \
        net/exchange net/resolvconf
 OPS  = ops/log ops/querylog ops/trouble ops/stats ops/dump ops/learned ops/config ops/forward ops/privilege ops/sandbox ops/reader \
@@ -55,7 +56,7 @@ LINK_predict    = $(foreach f,malloc calloc,-Wl,--wrap=$(f))
 UNIT_poison     = $(POISON) $(WIRE)
 LINK_poison     = $(foreach f,malloc calloc free zs_init,-Wl,--wrap=$(f))
 UNIT_special    = special $(WIRE)
-UNIT_conf       = conf addr quantity rebind $(WIRE)
+UNIT_conf       = $(CONF) addr quantity rebind $(WIRE)
 UNIT_server     = server addr
 UNIT_resolvconf = net/resolvconf addr
 UNIT_savefile   = ops/savefile
@@ -72,7 +73,7 @@ LINK_privilege  = $(foreach f,initgroups setresgid setresuid getresuid getresgid
 UNIT_sandbox    = ops/sandbox ops/privilege ops/savefile ops/log
 LINK_sandbox    = $(foreach f,syscall prctl sigaction seccomp_load seccomp_rule_add seccomp_rule_add_array,\
                   -Wl,--wrap=$(f))
-UNIT_reader     = ops/reader ops/sandbox ops/privilege ops/savefile ops/log conf addr quantity rebind $(WIRE)
+UNIT_reader     = ops/reader ops/sandbox ops/privilege ops/savefile ops/log $(CONF) addr quantity rebind $(WIRE)
 UNIT_tree       = tools/tree tools/field tools/hostname quantity $(WIRE)
 UNIT_ttls       = tools/ttls tools/field tools/hostname quantity $(WIRE)
 UNIT_stub       = tools/stub net/sockaddr addr $(WIRE)
@@ -84,7 +85,7 @@ UNIT_trace      = $(TRACE) tests/unit/scarce
 LINK_trace      = $(SCARCE) $(foreach f,getline __getdelim tmpfile,-Wl,--wrap=$(f))
 UNIT_capture    = $(TRACE) tests/unit/scarce
 LINK_capture    = $(SCARCE)
-UNIT_rehearsal  = tools/grid tools/plot tools/findings $(REHEARSAL) conf rebind prediction
+UNIT_rehearsal  = tools/grid tools/plot tools/findings $(REHEARSAL) $(CONF) rebind prediction
 UNIT_loop       = net/loop ops/log
 LINK_loop       = -Wl,--wrap=malloc
 UNIT_turn       = net/turn net/clock
@@ -108,7 +109,7 @@ LOGLINE = tools/logline tools/timestamp tools/field tools/hostname quantity rrty
 TRACE = tools/trace tools/capture tools/logline tools/timestamp tools/field tools/hostname quantity rrtype \
         addr special $(WIRE)
 REHEARSAL = tools/rehearsal tools/ttls cache $(PREDICT) $(TRACE)
-TOOL_dnsrehearse = tools/dnsrehearse tools/findings tools/grid tools/plot $(REHEARSAL) conf rebind prediction \
+TOOL_dnsrehearse = tools/dnsrehearse tools/findings tools/grid tools/plot $(REHEARSAL) $(CONF) rebind prediction \
                    ops/savefile
 LIBS_dnsrehearse = -ljansson -lpcap -lsodium -lpthread -lm
 
@@ -262,8 +263,8 @@ lint: $(BUILD)/cppcheck/uthash.h $(BUILD)/cppcheck/utlist.h
 format:
 	clang-format -i $(C_FILES) $(H_FILES)
 
-# What is made from conf.c's table: the manual's list of options, the completion for bash.
-$(BUILD)/optlist: $(BUILD)/tools/optlist.o $(BUILD)/conf.o $(BUILD)/addr.o $(BUILD)/quantity.o \
+# What is made from the table of options: the manual's list of options, the completion for bash.
+$(BUILD)/optlist: $(BUILD)/tools/optlist.o $(CONF:%=$(BUILD)/%.o) $(BUILD)/addr.o $(BUILD)/quantity.o \
                   $(BUILD)/rebind.o $(WIRE:%=$(BUILD)/%.o)
 	@$(say)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^
@@ -368,7 +369,7 @@ help:
 	@echo 'make bench-rule      what the rule saves on recorded page loads, as in dnsrehearse(1)'
 	@echo 'make lint            two compilers, cppcheck, clang-format, mandoc, shellcheck'
 	@echo 'make format          clang-format on all C files'
-	@echo 'make man             the list of options in man/dnsd.8, from conf.c'
+	@echo 'make man             the list of options in man/dnsd.8, from the table'
 	@echo 'make install         to $$DESTDIR$$PREFIX (now $(DESTDIR)$(PREFIX)); uninstall'
 	@echo 'make deb             a package for Debian in $(BUILD)'
 	@echo 'make deps            install what building needs'

@@ -12,7 +12,7 @@ FUZZ_core    = $(PURE) tests/replay/world
 LINK_fuzz_core = $(foreach f,malloc calloc,-Wl,--wrap=$(f))
 FUZZ_cache   = cache
 FUZZ_poison  = $(POISON) $(WIRE)
-FUZZ_conf    = conf addr quantity rebind $(WIRE)
+FUZZ_conf    = $(CONF) addr quantity rebind $(WIRE)
 FUZZ_resolvconf  = net/resolvconf addr
 FUZZ_predictfile = $(PREDICT)
 FUZZ_trace    = $(TRACE)
