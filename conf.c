@@ -577,3 +577,8 @@ const struct conf *conf_values(const struct conf_set *s)
 {
     return &s->values;
 }
+
+bool conf_differs(size_t i, const struct conf *a, const struct conf *b)
+{
+    return !conf_value_same(conf_option(i), a, b);
+}

@@ -125,4 +125,7 @@ struct conf_row {
 size_t conf_n_rows(void);
 const struct conf_row *conf_row(size_t i);
 
+/* Whether the option of row i has another value in b than in a. */
+bool conf_differs(size_t i, const struct conf *a, const struct conf *b);
+
 #endif

@@ -5,23 +5,34 @@
 
 #include "conf.h"
 
-/* What an option takes, and what its field in struct conf is. */
+/* What an option takes. Its field in struct conf has the type conf_KIND; conf_table.c holds each
+ * row to that. */
 enum conf_kind {
-    SWITCH,   /* bool */
-    COUNT,    /* unsigned */
-    PERCENT,  /* unsigned */
-    PORT,     /* uint16_t */
-    PERIOD,   /* uint64_t in milliseconds */
-    LIFETIME, /* uint32_t in seconds; bounds in milliseconds */
-    SIZE,     /* uint64_t in bytes */
-    WORD,     /* an enum whose values are the places in `words` */
-    PATH,     /* char[CONF_PATH_MAX] */
-    USER,     /* char[sizeof(conf.user)] */
-    SERVERS,  /* the lists: their fields are named in conf_value_store */
+    SWITCH,
+    COUNT,
+    PERCENT,
+    PORT,
+    PERIOD,
+    LIFETIME, /* whole seconds; bounds in milliseconds */
+    SIZE,
+    WORD, /* an enum whose values are the places in `words` */
+    PATH,
+    USER,
+    SERVERS, /* the lists: their fields are named in conf_value.c */
     LISTEN,
     NETS,
     NAMES,
 };
+typedef bool conf_SWITCH;
+typedef unsigned conf_COUNT;
+typedef unsigned conf_PERCENT;
+typedef uint16_t conf_PORT;
+typedef uint64_t conf_PERIOD; /* milliseconds */
+typedef uint32_t conf_LIFETIME;
+typedef uint64_t conf_SIZE; /* bytes */
+typedef unsigned conf_WORD; /* as large as the enums are */
+typedef char conf_PATH[CONF_PATH_MAX];
+typedef char conf_USER[sizeof(((struct conf *)NULL)->user)];
 
 struct conf_option {
     struct conf_row shown;
@@ -52,5 +63,8 @@ bool conf_value_read(const struct conf_option *row, const char *text, struct con
 /* Puts a value that conf_value_read found right where it belongs. NULL, or why it cannot. */
 const char *conf_value_store(
     const struct conf_option *row, const struct conf_value *v, struct conf *c);
+
+/* Whether two configurations have the same value for it. */
+bool conf_value_same(const struct conf_option *row, const struct conf *a, const struct conf *b);
 
 #endif

@@ -6,7 +6,11 @@
 
 #include <string.h>
 
-#define FIELD(name) offsetof(struct conf, name)
+/* The kind of an option, and the field that takes it: one of another size does not compile. */
+#define KEEPS(k, field)                                                                            \
+    .kind = k,                                                                                     \
+    .offset = offsetof(struct conf, field) +                                                       \
+              0 * sizeof(char[sizeof(conf_##k) == sizeof(((struct conf *)NULL)->field) ? 1 : -1])
 
 /* Words stand in the order of their enum. */
 static const char *const scope_words[] = {"client", "global", NULL};
@@ -38,16 +42,14 @@ static const struct conf_option table[] = {
                    "elsewhere: questions that neither they nor the rules for special names "
                    "answer are REFUSED.",
          .expected = "the name of a file, shorter than 4096 bytes"},
-        .kind = PATH,
-        .offset = FIELD(poison)},
+        KEEPS(PATH, poison)},
     {.shown = {.name = "predict",
          .group = "Modes",
          .help = "ask for what is likely to be asked next",
          .manual = "Learn which questions follow which, and ask the servers for the likely "
                    "followers of a question before the client does. Implies -forward.",
          .words = switch_words},
-        .kind = SWITCH,
-        .offset = FIELD(predict)},
+        KEEPS(SWITCH, predict)},
 
     {.shown = {.name = "port",
          .argument = "PORT",
@@ -57,8 +59,7 @@ static const struct conf_option table[] = {
          .manual = "The port, UDP and TCP, of every -listen address that names none.",
          .expected = "a port from 1 to 65535",
          .at_start_only = true},
-        .kind = PORT,
-        .offset = FIELD(port),
+        KEEPS(PORT, port),
         .min = 1,
         .max = 65535},
     {.shown = {.name = "listen",
@@ -100,8 +101,7 @@ static const struct conf_option table[] = {
                    "followers; on recorded page loads 15 seconds was the best, and 20 gained no "
                    "more. Implies -predict, unless that is set to no in the same place.",
          .expected = "a duration from 10ms to 1h, such as 2, 500ms or 15m"},
-        .kind = PERIOD,
-        .offset = FIELD(predict_window_ms),
+        KEEPS(PERIOD, predict_window_ms),
         .min = 10,
         .max = QUANTITY_HOUR_MS},
     {.shown = {.name = "predict-score",
@@ -116,8 +116,7 @@ static const struct conf_option table[] = {
                    "window closes, each follower seen in it gains 1, and each known one that was "
                    "not seen loses 1; at 0 it is forgotten.",
          .expected = "a number from 1 to 1000"},
-        .kind = COUNT,
-        .offset = FIELD(predict_score),
+        KEEPS(COUNT, predict_score),
         .min = 1,
         .max = 1000},
     {.shown = {.name = "predict-confidence",
@@ -135,8 +134,7 @@ static const struct conf_option table[] = {
                    "is the share of a question's windows in which the follower must have been "
                    "seen, besides its score.",
          .expected = "a percentage from 0% to 100%, such as 75%"},
-        .kind = PERCENT,
-        .offset = FIELD(predict_confidence_percent),
+        KEEPS(PERCENT, predict_confidence_percent),
         .max = 100},
     {.shown = {.name = "predict-scope",
          .argument = "client|global",
@@ -148,8 +146,7 @@ static const struct conf_option table[] = {
                    "to all clients either way.",
          .expected = "client or global",
          .words = scope_words},
-        .kind = WORD,
-        .offset = FIELD(predict_scope)},
+        KEEPS(WORD, predict_scope)},
     {.shown = {.name = "predict-cap",
          .argument = "N",
          .fallback = "8",
@@ -159,8 +156,7 @@ static const struct conf_option table[] = {
                    "one which has come to an end is forgotten after as many windows, however "
                    "long it held. 0 sets no limit. Without those rules it means nothing.",
          .expected = "a number from 0 to 1000"},
-        .kind = COUNT,
-        .offset = FIELD(predict_cap),
+        KEEPS(COUNT, predict_cap),
         .max = 1000},
     {.shown = {.name = "predict-share",
          .argument = "N",
@@ -172,8 +168,7 @@ static const struct conf_option table[] = {
                    "at once, also from what a client made up. All addresses of an IPv6 /64 are "
                    "one client.",
          .expected = "a number from 1 to 4"},
-        .kind = COUNT,
-        .offset = FIELD(predict_share),
+        KEEPS(COUNT, predict_share),
         .min = 1,
         .max = 4},
     {.shown = {.name = "predict-budget",
@@ -186,8 +181,7 @@ static const struct conf_option table[] = {
                    "nothing, and up to 256 may be wasted before any was earned. Less than 20% "
                    "cuts into the gain where each site is visited but twice. 0% sets no limit.",
          .expected = "a percentage from 0% to 100%, such as 10%"},
-        .kind = PERCENT,
-        .offset = FIELD(predict_budget_percent),
+        KEEPS(PERCENT, predict_budget_percent),
         .max = 100},
     {.shown = {.name = "predict-ttl0",
          .argument = "hold|strict",
@@ -200,8 +194,7 @@ static const struct conf_option table[] = {
                    "With strict it is not kept, so that asking ahead gains nothing for such names.",
          .expected = "hold or strict",
          .words = ttl0_words},
-        .kind = WORD,
-        .offset = FIELD(predict_ttl0)},
+        KEEPS(WORD, predict_ttl0)},
     {.shown = {.name = "predict-rules",
          .argument = "default|seed",
          .fallback = "default",
@@ -219,8 +212,7 @@ static const struct conf_option table[] = {
                    "that are given as well keep their values. For experiments.",
          .expected = "default or seed",
          .words = rules_words},
-        .kind = WORD,
-        .offset = FIELD(predict_rules)},
+        KEEPS(WORD, predict_rules)},
     {.shown = {.name = "predict-file",
          .argument = "FILE",
          .group = "Prediction",
@@ -232,8 +224,7 @@ static const struct conf_option table[] = {
                    "directory must be one in which -user can write. Without this option nothing "
                    "is kept.",
          .expected = "the name of a file, shorter than 4096 bytes"},
-        .kind = PATH,
-        .offset = FIELD(predict_file)},
+        KEEPS(PATH, predict_file)},
     {.shown = {.name = "predict-save",
          .argument = "DURATION",
          .fallback = "1h",
@@ -243,8 +234,7 @@ static const struct conf_option table[] = {
                    "loses its power does not lose all. A process of its own writes, and nobody "
                    "waits for the disk.",
          .expected = "a duration from 1s to 7d, such as 300, 12h or 1d"},
-        .kind = PERIOD,
-        .offset = FIELD(predict_save_ms),
+        KEEPS(PERIOD, predict_save_ms),
         .min = QUANTITY_SECOND_MS,
         .max = 7 * QUANTITY_DAY_MS},
     {.shown = {.name = "predict-control",
@@ -259,8 +249,7 @@ static const struct conf_option table[] = {
                    "all of them. 5% gives up a twentieth of the gain; 50% tells soonest; 100% "
                    "only learns.",
          .expected = "a percentage from 0% to 100%, such as 5%"},
-        .kind = PERCENT,
-        .offset = FIELD(predict_control_percent),
+        KEEPS(PERCENT, predict_control_percent),
         .max = 100},
     {.shown = {.name = "predict-dump",
          .argument = "FILE",
@@ -272,8 +261,7 @@ static const struct conf_option table[] = {
                    "-query-log does; their mode is 0600. Once root is given up, their "
                    "directory must be one in which -user can write.",
          .expected = "the name of a file, shorter than 4096 bytes"},
-        .kind = PATH,
-        .offset = FIELD(predict_dump)},
+        KEEPS(PATH, predict_dump)},
 
     {.shown = {.name = "cache-size",
          .argument = "SIZE",
@@ -286,8 +274,7 @@ static const struct conf_option table[] = {
                    "Units are K, M and G (1024, 1024 K, 1024 M); a bare number is bytes.",
          .expected = "a size from 256K to 64G, such as 512K, 64M or 1G",
          .at_start_only = true},
-        .kind = SIZE,
-        .offset = FIELD(cache_size_bytes),
+        KEEPS(SIZE, cache_size_bytes),
         .min = 256 * QUANTITY_KIB,
         .max = 64 * QUANTITY_GIB},
     {.shown = {.name = "max-ttl",
@@ -298,8 +285,7 @@ static const struct conf_option table[] = {
          .manual = "Lower TTLs that are longer to this, in the cache and in replies. Negative "
                    "answers are never kept for more than 3 hours (RFC 2308 section 5).",
          .expected = "a duration of whole seconds from 1s to 7d, such as 300, 15m or 1d"},
-        .kind = LIFETIME,
-        .offset = FIELD(max_ttl_s),
+        KEEPS(LIFETIME, max_ttl_s),
         .min = QUANTITY_SECOND_MS,
         .max = 7 * QUANTITY_DAY_MS},
     {.shown = {.name = "min-ttl",
@@ -310,8 +296,7 @@ static const struct conf_option table[] = {
          .manual = "Raise TTLs that are shorter to this. Above 0 it breaks names whose owners rely "
                    "on short TTLs. May not be above -max-ttl.",
          .expected = "a duration of whole seconds from 0 to 1h, such as 30, 60s or 5m"},
-        .kind = LIFETIME,
-        .offset = FIELD(min_ttl_s),
+        KEEPS(LIFETIME, min_ttl_s),
         .max = QUANTITY_HOUR_MS},
     {.shown = {.name = "stale-ttl",
          .argument = "DURATION",
@@ -324,8 +309,7 @@ static const struct conf_option table[] = {
                    "that occur, and older addresses are ever less likely to be right. 0 keeps "
                    "none.",
          .expected = "a duration from 0 to 7d, such as 300, 12h or 1d"},
-        .kind = PERIOD,
-        .offset = FIELD(stale_ttl_ms),
+        KEEPS(PERIOD, stale_ttl_ms),
         .max = 7 * QUANTITY_DAY_MS},
 
     {.shown = {.name = "resolv-file",
@@ -341,8 +325,7 @@ static const struct conf_option table[] = {
                    "for another reason than that it is not there, the servers stay as they "
                    "are, and it is tried again every five seconds.",
          .expected = "the name of a file, shorter than 4096 bytes"},
-        .kind = PATH,
-        .offset = FIELD(resolv_file)},
+        KEEPS(PATH, resolv_file)},
     {.shown = {.name = "trust-ad",
          .group = "Upstream",
          .help = "pass on that a server has validated",
@@ -351,8 +334,7 @@ static const struct conf_option table[] = {
                    "nobody can tamper with. Without it the bit is cleared. For the servers of "
                    "-resolv-file the line \"options trust-ad\" in it says the same.",
          .words = switch_words},
-        .kind = SWITCH,
-        .offset = FIELD(trust_ad)},
+        KEEPS(SWITCH, trust_ad)},
     {.shown = {.name = "rebind-protect",
          .group = "Upstream",
          .help = "refuse private addresses from servers",
@@ -370,8 +352,7 @@ static const struct conf_option table[] = {
                    "Overrides may have any address. A reload that changes this option or "
                    "-rebind-allow empties the cache.",
          .words = switch_words},
-        .kind = SWITCH,
-        .offset = FIELD(rebind_protect)},
+        KEEPS(SWITCH, rebind_protect)},
     {.shown = {.name = "rebind-allow",
          .argument = "NAME",
          .group = "Upstream",
@@ -393,8 +374,7 @@ static const struct conf_option table[] = {
                    "Without this option no file is read.",
          .expected = "the name of a file, shorter than 4096 bytes",
          .command_line_only = true},
-        .kind = PATH,
-        .offset = FIELD(config)},
+        KEEPS(PATH, config)},
     {.shown = {.name = "check-config",
          .group = "Operation",
          .help = "report mistakes, and leave",
@@ -403,8 +383,7 @@ static const struct conf_option table[] = {
                    "where there is none.",
          .command_line_only = true,
          .words = switch_words},
-        .kind = SWITCH,
-        .offset = FIELD(check_config)},
+        KEEPS(SWITCH, check_config)},
     {.shown = {.name = "user",
          .argument = "NAME",
          .group = "Operation",
@@ -413,8 +392,7 @@ static const struct conf_option table[] = {
                    "Without this option it is dnsd if there is such a user, else nobody.",
          .expected = "the name of a user, shorter than 64 bytes",
          .at_start_only = true},
-        .kind = USER,
-        .offset = FIELD(user)},
+        KEEPS(USER, user)},
     {.shown = {.name = "sandbox",
          .argument = "on|off",
          .fallback = "on",
@@ -426,8 +404,7 @@ static const struct conf_option table[] = {
          .expected = "on or off",
          .at_start_only = true,
          .words = sandbox_words},
-        .kind = WORD,
-        .offset = FIELD(sandbox)},
+        KEEPS(WORD, sandbox)},
     {.shown = {.name = "query-log",
          .argument = "FILE",
          .group = "Operation",
@@ -441,8 +418,7 @@ static const struct conf_option table[] = {
                    "takes lines: write to a pipe, or to standard output, where that may not be.",
          .expected = "the name of a file, shorter than 4096 bytes, or -",
          .at_start_only = true},
-        .kind = PATH,
-        .offset = FIELD(query_log)},
+        KEEPS(PATH, query_log)},
     {.shown = {.name = "verbose",
          .group = "Operation",
          .help = "log more",
@@ -452,24 +428,21 @@ static const struct conf_option table[] = {
              "that are not served, and files that were read or written. Names that "
              "clients ask for are in the log only with this.",
          .words = switch_words},
-        .kind = SWITCH,
-        .offset = FIELD(verbose)},
+        KEEPS(SWITCH, verbose)},
     {.shown = {.name = "version",
          .group = "Operation",
          .help = "print the version, and leave",
          .manual = "Print the version and leave.",
          .command_line_only = true,
          .words = switch_words},
-        .kind = SWITCH,
-        .offset = FIELD(version)},
+        KEEPS(SWITCH, version)},
     {.shown = {.name = "help",
          .group = "Operation",
          .help = "print this list, and leave",
          .manual = "Print a list of the options and leave.",
          .command_line_only = true,
          .words = switch_words},
-        .kind = SWITCH,
-        .offset = FIELD(help)},
+        KEEPS(SWITCH, help)},
 };
 
 #define N_ROWS (sizeof(table) / sizeof(table[0]))

@@ -1,4 +1,4 @@
-/* conf_value.c: values of each kind: from text, and into their field of struct conf.
+/* conf_value.c: values of each kind: from text, into their field of struct conf, and compared.
  * Knows what each kind is stored as; never which options there are. */
 #include "conf_parts.h"
 
@@ -106,19 +106,14 @@ static const char *add_name(struct conf *c, const struct rebind_name *name)
     return NULL;
 }
 
-_Static_assert(sizeof(enum conf_scope) == sizeof(unsigned) &&
-                   sizeof(enum conf_rules) == sizeof(unsigned) &&
-                   sizeof(enum conf_ttl0) == sizeof(unsigned),
-    "words are stored as unsigned");
-
 const char *conf_value_store(
     const struct conf_option *row, const struct conf_value *v, struct conf *c)
 {
     char *field = (char *)c + row->offset;
-    bool on = v->number != 0;
-    unsigned number = (unsigned)v->number;
-    uint16_t port = (uint16_t)v->number;
-    uint32_t seconds = (uint32_t)(v->number / QUANTITY_SECOND_MS);
+    conf_SWITCH on = v->number != 0;
+    conf_COUNT number = (conf_COUNT)v->number;
+    conf_PORT port = (conf_PORT)v->number;
+    conf_LIFETIME seconds = (conf_LIFETIME)(v->number / QUANTITY_SECOND_MS);
 
     switch (row->kind) {
     case SWITCH:
@@ -156,4 +151,70 @@ const char *conf_value_store(
         return add_name(c, &v->name);
     }
     return NULL;
+}
+
+static bool same_addrs(const struct addr *a, size_t n_a, const struct addr *b, size_t n_b)
+{
+    if (n_a != n_b)
+        return false;
+    for (size_t i = 0; i < n_a; i++)
+        if (!addr_equal(&a[i], &b[i]))
+            return false;
+    return true;
+}
+
+static bool same_nets(const struct conf *a, const struct conf *b)
+{
+    if (a->n_allow != b->n_allow)
+        return false;
+    for (size_t i = 0; i < a->n_allow; i++)
+        if (a->allow[i].prefix_len != b->allow[i].prefix_len ||
+            memcmp(a->allow[i].ip, b->allow[i].ip, sizeof(a->allow[i].ip)) != 0)
+            return false;
+    return true;
+}
+
+static bool same_names(const struct conf *a, const struct conf *b)
+{
+    if (a->n_rebind_allow != b->n_rebind_allow)
+        return false;
+    for (size_t i = 0; i < a->n_rebind_allow; i++)
+        if (a->rebind_allow[i].len != b->rebind_allow[i].len ||
+            memcmp(a->rebind_allow[i].wire, b->rebind_allow[i].wire, a->rebind_allow[i].len) != 0)
+            return false;
+    return true;
+}
+
+bool conf_value_same(const struct conf_option *row, const struct conf *a, const struct conf *b)
+{
+    const char *x = (const char *)a + row->offset, *y = (const char *)b + row->offset;
+
+    switch (row->kind) {
+    case SWITCH:
+        return memcmp(x, y, sizeof(conf_SWITCH)) == 0;
+    case COUNT:
+    case PERCENT:
+    case WORD:
+        return memcmp(x, y, sizeof(conf_COUNT)) == 0;
+    case PORT:
+        return memcmp(x, y, sizeof(conf_PORT)) == 0;
+    case LIFETIME:
+        return memcmp(x, y, sizeof(conf_LIFETIME)) == 0;
+    case PERIOD:
+    case SIZE:
+        return memcmp(x, y, sizeof(conf_SIZE)) == 0;
+    case PATH:
+    case USER:
+        return strcmp(x, y) == 0;
+    case SERVERS:
+        return a->forward == b->forward &&
+               same_addrs(a->servers, a->n_servers, b->servers, b->n_servers);
+    case LISTEN:
+        return same_addrs(a->listen, a->n_listen, b->listen, b->n_listen);
+    case NETS:
+        return same_nets(a, b);
+    case NAMES:
+        return same_names(a, b);
+    }
+    return false;
 }

@@ -366,37 +366,22 @@ static enum exit_code start_listeners(struct dnsd *d)
 
 /* ---- signals --------------------------------------------------------------------------------- */
 
-/* Address by address: what lies between their fields is anybody's guess. */
-static bool same_listen(const struct conf *a, const struct conf *b)
+/* Whether it lies in another directory than the sandbox was told of. */
+static bool is_out_of_reach(const struct dnsd *d, const char *path)
 {
-    if (a->n_listen != b->n_listen)
-        return false;
-    for (size_t i = 0; i < a->n_listen; i++)
-        if (!addr_equal(&a->listen[i], &b->listen[i]))
-            return false;
-    return true;
+    return d->config.reader != NULL && !sandbox_covers(&d->files, path);
 }
 
-/* Says which changes wait for a restart: the rows that are marked so in conf.c. */
+/* Says which changes wait for a restart. */
 static void warn_of_restart(const struct dnsd *d, const struct conf *old, const struct conf *new)
 {
-    const struct {
-        const char *option;
-        bool changed;
-    } at_start[] = {
-        {"port", old->port != new->port},
-        {"listen", !same_listen(old, new)},
-        {"cache-size", old->cache_size_bytes != new->cache_size_bytes},
-        {"user", strcmp(old->user, new->user) != 0},
-        {"query-log", strcmp(old->query_log, new->query_log) != 0},
-        {"sandbox", old->sandbox != new->sandbox},
-        /* another directory than the sandbox was told of */
-        {"predict-file", d->config.reader != NULL && !sandbox_covers(&d->files, new->predict_file)},
-        {"predict-dump", d->config.reader != NULL && !sandbox_covers(&d->files, new->predict_dump)},
-    };
-    for (size_t i = 0; i < sizeof at_start / sizeof at_start[0]; i++)
-        if (at_start[i].changed)
-            log_warning("the new -%s takes a restart", at_start[i].option);
+    for (size_t i = 0; i < conf_n_rows(); i++)
+        if (conf_row(i)->at_start_only && conf_differs(i, old, new))
+            log_warning("the new -%s takes a restart", conf_row(i)->name);
+    if (is_out_of_reach(d, new->predict_file))
+        log_warning("the new -predict-file takes a restart");
+    if (is_out_of_reach(d, new->predict_dump))
+        log_warning("the new -predict-dump takes a restart");
 }
 
 static void adopt(struct dnsd *d, struct conf_set *s, struct poison *p)

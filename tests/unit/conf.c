@@ -334,6 +334,52 @@ START_TEST(every_option_has_a_sample_here)
 }
 END_TEST
 
+/* What a reload goes by. */
+START_TEST(a_changed_option_is_seen_and_no_other)
+{
+    const char *name = samples[_i].name, *value = samples[_i].value;
+    static struct conf before, after;
+    char form[200];
+
+    memcpy(&before, values, sizeof(before));
+    snprintf(form, sizeof(form), "-%s=%s", name, value != NULL ? value : "yes");
+    ck_assert_int_eq(READ_ARGS(form), 0);
+    memcpy(&after, values, sizeof(after));
+    for (size_t i = 0; i < conf_n_rows(); i++) {
+        bool is_it = strcmp(conf_row(i)->name, name) == 0;
+        ck_assert_msg(
+            conf_differs(i, &before, &after) == is_it, "%s and %s", name, conf_row(i)->name);
+        ck_assert(!conf_differs(i, &after, &after));
+    }
+}
+END_TEST
+
+START_TEST(a_list_with_another_value_differs)
+{
+    static const char *const lists[][3] = {
+        {"forward", "-forward=9.9.9.9", "-forward=9.9.9.9:54"},
+        {"listen", "-listen=192.168.1.1", "-listen=192.168.1.2"},
+        {"allow", "-allow=10.0.0.0/8", "-allow=10.0.0.0/9"},
+        {"allow", "-allow=10.0.0.0/8", "-allow=11.0.0.0/8"},
+        {"rebind-allow", "-rebind-allow=a.example", "-rebind-allow=b.example"},
+        {"rebind-allow", "-rebind-allow=a.example", "-rebind-allow=aa.example"},
+    };
+    static struct conf a;
+    size_t i = 0;
+
+    ck_assert_int_eq(READ_ARGS(lists[_i][1]), 0);
+    memcpy(&a, values, sizeof(a));
+    restart();
+    ck_assert_int_eq(READ_ARGS(lists[_i][2]), 0);
+    while (strcmp(conf_row(i)->name, lists[_i][0]) != 0)
+        i++;
+    ck_assert(conf_differs(i, &a, values));
+    restart();
+    ck_assert_int_eq(READ_ARGS(lists[_i][1]), 0);
+    ck_assert(!conf_differs(i, &a, values));
+}
+END_TEST
+
 START_TEST(values_arrive_where_they_belong)
 {
     ck_assert_int_eq(
@@ -1416,6 +1462,8 @@ static void add_reading(Suite *s)
     tcase_add_test(t, nothing_said_listens_at_loopback_only_and_has_no_mode);
     tcase_add_loop_test(t, option_is_read_in_every_form, 0, N_SAMPLES);
     tcase_add_test(t, every_option_has_a_sample_here);
+    tcase_add_loop_test(t, a_changed_option_is_seen_and_no_other, 0, N_SAMPLES);
+    tcase_add_loop_test(t, a_list_with_another_value_differs, 0, 6);
     tcase_add_test(t, values_arrive_where_they_belong);
     tcase_add_test(t, forward_takes_the_next_argument_unless_it_is_an_option);
     tcase_add_test(t, switches_can_be_turned_off_again);
