@@ -35,7 +35,7 @@ DNSD = dnsd $(PURE) $(NET) $(OPS)
 LIBS = -lev -lsodium -lzscanner -lsystemd -lseccomp -lcap-ng
 
 # Unit tests: each program, and the modules that it links. The list measures the coupling.
-UNIT = addr quantity rrtype rng wire rebind cookie cache cache_check predict predict_check poison \
+UNIT = addr quantity rrtype rng wire rebind cookie cache cache_check predict predict_parts predict_check poison \
        poison_check special conf server resolvconf savefile log querylog trouble stats dump writer privilege sandbox reader tree ttls \
        logline trace capture rehearsal stub report loop turn udp tcp exchange
 UNIT_addr       = addr
@@ -48,6 +48,7 @@ UNIT_cookie     = cookie addr
 UNIT_cache      = cache
 UNIT_predict    = $(PREDICT)
 # The x_check of a module, from inside: such a test includes the module's own .c file.
+UNIT_predict_parts = $(PREDICT)
 UNIT_cache_check   =
 UNIT_poison_check  = poison_text $(WIRE)
 UNIT_predict_check = $(filter-out predict,$(PREDICT))

@@ -88,8 +88,7 @@ void burst_await(
     uint16_t place = b->free, *chain = chain_of(b, q->id);
     struct burst_wait *w;
 
-    if (place == 0)
-        return;
+    assert(place != 0); /* else the question is not counted */
     w = &b->waits[place - 1];
     b->free = w->next;
     *w = (struct burst_wait){.since_ms = now_ms,

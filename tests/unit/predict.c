@@ -182,6 +182,18 @@ static struct predict_counts counts(const struct stage *s)
     return n;
 }
 
+/* n questions that were never asked before. */
+static void flood(struct stage *s, unsigned client, unsigned n, uint64_t at)
+{
+    static unsigned serial;
+    char name[24];
+
+    for (unsigned i = 0; i < n; i++) {
+        snprintf(name, sizeof name, "~%u", ++serial);
+        ask(s, client, name, at);
+    }
+}
+
 /* What is prefetched when a client asks for name now. */
 static const char *brings(struct stage *s, unsigned client, const char *name, uint64_t at)
 {
@@ -1246,6 +1258,87 @@ START_TEST(a_prefetch_that_was_joined_expires_early_too)
 }
 END_TEST
 
+/* The followers of 8 triggers: trigger t is followed by x of 30t to 30t + 29. */
+enum { LOT = 240, LOT_TRIGGERS = 8, LOTS = 4 };
+
+static void ask_lot(struct stage *s, unsigned lot, uint64_t at)
+{
+    char name[16];
+
+    for (unsigned i = 0; i < LOT; i++) {
+        snprintf(name, sizeof name, "x%u", lot * LOT + i);
+        ask(s, 1, name, at);
+    }
+}
+
+static void land_lot(struct stage *s, unsigned lot, uint64_t at)
+{
+    char name[16];
+
+    for (unsigned i = 0; i < LOT; i++) {
+        snprintf(name, sizeof name, "x%u", lot * LOT + i);
+        land(s, name, true, at);
+    }
+}
+
+static void train_lots(struct stage *s, const struct predict_conf *c)
+{
+    uint64_t at = 0;
+    char name[16];
+
+    stage_open(s, c);
+    for (unsigned i = 0; i < 2 * LOTS * LOT_TRIGGERS; i++, at += 10 * SECOND) {
+        unsigned trigger = i / 2;
+
+        snprintf(name, sizeof name, "t%u", trigger);
+        ask(s, 1, name, at);
+        for (unsigned k = 0; k < 30; k++) {
+            snprintf(name, sizeof name, "x%u", trigger * 30 + k);
+            ask(s, 1, name, at + 10 + k);
+        }
+    }
+    tick(s, at);
+}
+
+/* 960 copies that were used late all expire early: what they cost is forgiven but for a bucketful,
+ * else one bad afternoon would end prediction for days. */
+START_TEST(a_debt_is_never_more_than_a_bucketful)
+{
+    const uint64_t start = 1000 * SECOND;
+    struct predict_conf c = plain();
+    struct stage s;
+    char name[16];
+
+    c.budget_percent = 10;
+    train_lots(&s, &c);
+    s.copy['t'] = PREDICT_FRESH; /* to ask for it earns nothing */
+    s.fresh_ms['x'] = 4000;
+    for (unsigned lot = 0; lot < LOTS; lot++) {
+        uint64_t at = start + lot * SECOND;
+
+        s.copy['x'] = PREDICT_ABSENT;
+        for (unsigned i = 0; i < LOT_TRIGGERS; i++) {
+            snprintf(name, sizeof name, "t%u", lot * LOT_TRIGGERS + i);
+            ck_assert_uint_eq(n_brought(&s, name, at), 30);
+        }
+        land_lot(&s, lot, at + 40);
+        s.copy['x'] = PREDICT_FRESH;
+        ask_lot(&s, lot, at + 990);
+    }
+    ck_assert_uint_eq(counts(&s).used, LOTS * LOT);
+    s.copy['x'] = PREDICT_ABSENT;
+    for (unsigned lot = 0; lot < LOTS; lot++)
+        ask_lot(&s, lot, start + lot * SECOND + 4500);
+    ck_assert_uint_eq(counts(&s).early, LOTS * LOT);
+    for (unsigned i = 0; i < 256; i++) /* ten questions earn a token: 0 are left */
+        flood(&s, 2 + i % 8, 10, start + 20 * SECOND + i);
+    ck_assert_uint_eq(n_brought(&s, "t0", start + 21 * SECOND), 0);
+    flood(&s, 2, 20, start + 22 * SECOND);
+    ck_assert_uint_eq(n_brought(&s, "t0", start + 23 * SECOND), 2);
+    stage_close(&s);
+}
+END_TEST
+
 START_TEST(budget_0_is_no_limit)
 {
     struct predict_conf c = plain();
@@ -1355,18 +1448,6 @@ START_TEST(a_window_looks_at_so_many_requests_and_takes_nothing_for_the_rest)
     stage_close(&s);
 }
 END_TEST
-
-/* n questions that were never asked before. */
-static void flood(struct stage *s, unsigned client, unsigned n, uint64_t at)
-{
-    static unsigned serial;
-    char name[24];
-
-    for (unsigned i = 0; i < n; i++) {
-        snprintf(name, sizeof name, "~%u", ++serial);
-        ask(s, client, name, at);
-    }
-}
 
 START_TEST(a_window_that_missed_a_request_for_want_of_room_subtracts_nothing)
 {
@@ -2124,6 +2205,25 @@ START_TEST(an_empty_table_can_be_saved_and_read)
     restart(&t, &c);
     ck_assert_pstr_eq(predict_load(t.p, bytes, len), NULL);
     ck_assert_uint_eq(counts(&t).pairs, 0);
+    free(bytes);
+    stage_close(&s);
+    stage_close(&t);
+}
+END_TEST
+
+/* Nobody has asked yet, but the table is there. */
+START_TEST(a_table_is_not_read_twice)
+{
+    struct stage s, t;
+    uint8_t *bytes;
+    size_t len;
+
+    train_some(&s);
+    save(&s, &bytes, &len);
+    restart(&t, &s.conf);
+    ck_assert_pstr_eq(predict_load(t.p, bytes, len), NULL);
+    ck_assert_str_eq(predict_load(t.p, bytes, len), "something was learned before it was read");
+    ck_assert_uint_eq(counts(&t).pairs, counts(&s).pairs);
     free(bytes);
     stage_close(&s);
     stage_close(&t);
@@ -3176,7 +3276,8 @@ START_TEST(what_expires_before_it_is_asked_for_is_not_seen)
     static const struct {
         uint64_t fresh_ms, lag_ms;
         bool seen;
-    } cases[] = {{3000, 2999, true}, {3000, 3000, false}, {0, 1999, true}, {0, 2000, false}};
+    } cases[] = {{3000, 2999, true}, {3000, 3000, false}, {0, 1999, true}, {0, 2000, false},
+        {UINT64_C(1) << 32, 9999, true}}; /* 2^32 ms are no 0 */
     struct predict_conf c = voting();
     struct stage s;
 
@@ -3253,6 +3354,7 @@ START_TEST(a_score_of_2_is_what_confidence_asks_for)
     c.confidence_percent = 75;
     for (unsigned i = 1; i <= 3; i++) {
         train_example(&s);
+        ck_assert_uint_eq(score(&s, "a", "unknown"), 0);
         ck_assert_uint_eq(score(&s, "a", "c"), 2); /* .75 / .67, times 2: 2.2 */
         c.score = i;
         predict_reconfigure(s.p, &c);
@@ -3261,6 +3363,11 @@ START_TEST(a_score_of_2_is_what_confidence_asks_for)
         ck_assert_str_eq(brings(&s, 1, "a", 50 * SECOND), i <= 2 ? "c" : "");
         stage_close(&s);
     }
+    train_example(&s);
+    c.confidence_percent = 0; /* whatever was seen once is enough */
+    predict_reconfigure(s.p, &c);
+    ck_assert_uint_eq(score(&s, "a", "c"), UINT16_MAX);
+    stage_close(&s);
 }
 END_TEST
 
@@ -3756,6 +3863,7 @@ static TCase *budget_and_bounds_of_prefetching_case(void)
     tcase_add_test(tc, what_expired_early_since_it_was_fetched_ahead_costs_a_token);
     tcase_add_test(tc, a_prefetch_that_its_client_would_not_have_needed_gives_nothing_back);
     tcase_add_test(tc, a_prefetch_that_was_joined_expires_early_too);
+    tcase_add_test(tc, a_debt_is_never_more_than_a_bucketful);
     tcase_add_test(tc, budget_0_is_no_limit);
     tcase_add_test(tc, junk_is_unlearned_as_fast_as_it_was_learned);
     tcase_add_test(tc, looks_at_the_cache_are_bounded);
@@ -3869,6 +3977,7 @@ static TCase *the_saved_table_case(void)
     tcase_add_test(tc, a_table_whose_trigger_had_16_windows_is_refused);
     tcase_add_test(tc, a_table_of_another_version_is_refused_by_that_name);
     tcase_add_test(tc, a_table_is_not_read_into_what_has_begun_to_learn);
+    tcase_add_test(tc, a_table_is_not_read_twice);
     tcase_add_test(tc, a_table_too_large_for_memory_loses_the_least_recently_asked);
     return tc;
 }
