@@ -37,7 +37,7 @@ LIBS = -lev -lsodium -lzscanner -lsystemd -lseccomp -lcap-ng
 # Unit tests: each program, and the modules that it links. The list measures the coupling.
 UNIT = addr quantity rrtype rng wire rebind cookie cache cache_check predict predict_parts predict_check poison \
        poison_check special conf server resolvconf savefile log querylog trouble stats dump writer privilege sandbox reader tree ttls \
-       logline trace capture rehearsal stub report loop turn udp tcp exchange
+       logline trace capture rehearsal stub report loop turn sockaddr udp tcp exchange
 UNIT_addr       = addr
 UNIT_quantity   = quantity
 UNIT_rrtype     = rrtype quantity
@@ -75,6 +75,7 @@ UNIT_sandbox    = ops/sandbox ops/privilege ops/savefile ops/log
 LINK_sandbox    = $(foreach f,syscall prctl sigaction seccomp_load seccomp_rule_add seccomp_rule_add_array,\
                   -Wl,--wrap=$(f))
 UNIT_reader     = ops/reader ops/sandbox ops/privilege ops/savefile ops/log $(CONF) addr quantity rebind $(WIRE)
+LINK_reader     = $(foreach f,socketpair fork dup2 strdup sendmsg recv conf_create sandbox_enter,-Wl,--wrap=$(f))
 UNIT_tree       = tools/tree tools/field tools/hostname quantity $(WIRE)
 UNIT_ttls       = tools/ttls tools/field tools/hostname quantity $(WIRE)
 UNIT_stub       = tools/stub net/sockaddr addr $(WIRE)
@@ -90,6 +91,8 @@ UNIT_rehearsal  = tools/grid tools/plot tools/findings $(REHEARSAL) $(CONF) rebi
 UNIT_loop       = net/loop ops/log
 LINK_loop       = -Wl,--wrap=malloc
 UNIT_turn       = net/turn net/clock
+UNIT_sockaddr   = net/sockaddr addr
+LINK_sockaddr   = $(foreach f,socket connect setsockopt getsockname,-Wl,--wrap=$(f))
 UNIT_udp        = net/udp net/turn net/sockaddr addr ops/log tests/unit/fakedesk
 UNIT_tcp        = net/tcp net/turn net/sockaddr addr $(WIRE) ops/log tests/unit/fakedesk
 UNIT_exchange   = net/exchange net/exchange_udp net/exchange_tcp net/turn net/sockaddr addr rng $(WIRE) ops/log

@@ -1,6 +1,7 @@
 /* reader.c: knows what the process that opens files must open, and for whom it must not. */
 #include "ops/reader.h"
 #include "ops/log.h"
+#include "ops/sandbox.h"
 #include "ops/savefile.h"
 
 #include <check.h>
@@ -9,10 +10,12 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -25,6 +28,96 @@ static const char *argv[ARGS_MAX];
 static int argc;
 static struct conf_set *conf;
 static struct reader *reader;
+
+/* ---- what the system does not grant ---------------------------------------------------------- */
+
+/* What of it fails from now on, with which error; as it is when the reader starts, in both
+ * processes. */
+static enum {
+    NOTHING,
+    SOCKETPAIR,
+    FORK,
+    DUP2,
+    SANDBOX,
+    DEATH_IN_SANDBOX,
+    CONF_CREATE,
+    SENDING,   /* twice */
+    RECEIVING, /* twice */
+} lost;
+static int lost_error;
+static unsigned n_lost;
+static const char *no_copy; /* of this text, for lack of memory */
+
+static bool loses(unsigned what)
+{
+    if ((unsigned)lost != what || (lost >= SENDING && n_lost == 2))
+        return false;
+    n_lost++;
+    errno = lost_error;
+    return true;
+}
+
+int __real_socketpair(int domain, int type, int protocol, int fds[2]);
+int __wrap_socketpair(int domain, int type, int protocol, int fds[2]);
+pid_t __real_fork(void);
+pid_t __wrap_fork(void);
+int __real_dup2(int from, int to);
+int __wrap_dup2(int from, int to);
+int __real_sandbox_enter(enum sandbox_role role, const struct sandbox_files *files);
+int __wrap_sandbox_enter(enum sandbox_role role, const struct sandbox_files *files);
+struct conf_set *__real_conf_create(void);
+struct conf_set *__wrap_conf_create(void);
+char *__real_strdup(const char *text);
+char *__wrap_strdup(const char *text);
+ssize_t __real_sendmsg(int fd, const struct msghdr *m, int flags);
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *m, int flags);
+ssize_t __real_recv(int fd, void *to, size_t len, int flags);
+ssize_t __wrap_recv(int fd, void *to, size_t len, int flags);
+
+int __wrap_socketpair(int domain, int type, int protocol, int fds[2])
+{
+    return loses(SOCKETPAIR) ? -1 : __real_socketpair(domain, type, protocol, fds);
+}
+
+pid_t __wrap_fork(void)
+{
+    return loses(FORK) ? -1 : __real_fork();
+}
+
+int __wrap_dup2(int from, int to)
+{
+    return loses(DUP2) ? -1 : __real_dup2(from, to);
+}
+
+int __wrap_sandbox_enter(enum sandbox_role role, const struct sandbox_files *files)
+{
+    if (lost == DEATH_IN_SANDBOX)
+        raise(SIGKILL);
+    return loses(SANDBOX) ? -1 : __real_sandbox_enter(role, files);
+}
+
+struct conf_set *__wrap_conf_create(void)
+{
+    return loses(CONF_CREATE) ? NULL : __real_conf_create();
+}
+
+char *__wrap_strdup(const char *text)
+{
+    if (no_copy == NULL || strcmp(text, no_copy) != 0)
+        return __real_strdup(text);
+    errno = ENOMEM;
+    return NULL;
+}
+
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *m, int flags)
+{
+    return loses(SENDING) ? -1 : __real_sendmsg(fd, m, flags);
+}
+
+ssize_t __wrap_recv(int fd, void *to, size_t len, int flags)
+{
+    return loses(RECEIVING) ? -1 : __real_recv(fd, to, len, flags);
+}
 
 /* ---- files and options ----------------------------------------------------------------------- */
 
@@ -58,8 +151,10 @@ static void refuse(void *ctx, size_t line, const char *option, const char *value
     ck_abort_msg("line %zu: %s %s: %s", line, option, value, why);
 }
 
-/* As main does: the command line, then the file. */
-static void start(const char *config)
+/* As main does: the command line, then the file. What fails does so from the start of the reader
+ * on.
+ */
+static void start_without(unsigned what, int error, const char *config)
 {
     uint8_t *text;
     size_t len;
@@ -74,7 +169,14 @@ static void start(const char *config)
     ck_assert_int_eq(conf_read_text(conf, (const char *)text, len, refuse, NULL), 0);
     free(text);
     ck_assert_int_eq(conf_finish(conf, refuse, NULL), 0);
+    lost = what;
+    lost_error = error;
     reader = reader_start(argc, argv, conf_values(conf));
+}
+
+static void start(const char *config)
+{
+    start_without(NOTHING, 0, config);
 }
 
 static void reads(const char *path, const char *expected)
@@ -330,6 +432,107 @@ START_TEST(without_a_descriptor_left_the_next_open_works_again)
 }
 END_TEST
 
+/* ---- where the system does not grant it ------------------------------------------------------ */
+
+static void does_not_start(unsigned what, int error, int why)
+{
+    start_without(what, error, write_file("conf", "verbose\n"));
+    int said = errno;
+    ck_assert_ptr_null(reader);
+    ck_assert_msg(said == why, "%s", strerror(said));
+    errno = 0;
+    ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1); /* nobody is left */
+    ck_assert_int_eq(errno, ECHILD);
+}
+
+START_TEST(without_a_socket_it_does_not_start)
+{
+    does_not_start(SOCKETPAIR, EMFILE, EMFILE);
+}
+END_TEST
+
+START_TEST(without_a_process_it_does_not_start)
+{
+    does_not_start(FORK, EAGAIN, EAGAIN);
+}
+END_TEST
+
+START_TEST(without_a_descriptor_it_does_not_start)
+{
+    does_not_start(DUP2, EBUSY, EBUSY);
+}
+END_TEST
+
+START_TEST(without_a_sandbox_it_does_not_start)
+{
+    does_not_start(SANDBOX, EPERM, EPERM);
+}
+END_TEST
+
+START_TEST(one_that_is_killed_at_its_start_is_noticed)
+{
+    does_not_start(DEATH_IN_SANDBOX, 0, EPIPE);
+}
+END_TEST
+
+START_TEST(without_memory_for_its_own_file_it_does_not_start)
+{
+    no_copy = path_of("conf");
+    does_not_start(NOTHING, 0, ENOMEM);
+}
+END_TEST
+
+/* As good as not named: and not anybody's file instead. */
+START_TEST(a_name_that_memory_is_out_for_stays_closed)
+{
+    char poison[256];
+    snprintf(poison, sizeof poison, "%s", write_file("poison", "x"));
+    no_copy = poison;
+    start(write_file("conf", "poison %s\nresolv-file %s\n", poison, write_file("resolv", "y")));
+    refuses(poison, EPERM);
+    reads(path_of("resolv"), "y");
+    close(reader_open(reader, path_of("conf"))); /* which names it again, and in vain again */
+    refuses(poison, EPERM);
+}
+END_TEST
+
+START_TEST(a_configuration_that_memory_is_out_for_names_nothing_new)
+{
+    start_without(CONF_CREATE, ENOMEM, write_file("conf", "poison %s\n", path_of("poison")));
+    write_file("new", "new");
+    write_file("conf", "poison %s\n", path_of("new"));
+    close(reader_open(reader, path_of("conf")));
+    refuses(path_of("new"), EPERM);
+    refuses(path_of("poison"), ENOENT);
+}
+END_TEST
+
+START_TEST(an_answer_that_the_kernel_has_no_room_for_is_said_again)
+{
+    start_without(SENDING, ENOBUFS, write_file("conf", "verbose\n"));
+    ck_assert_ptr_nonnull(reader);
+    reads(path_of("conf"), "verbose\n");
+}
+END_TEST
+
+START_TEST(a_question_that_is_interrupted_is_heard)
+{
+    start_without(RECEIVING, EINTR, write_file("conf", "verbose\n"));
+    reads(path_of("conf"), "verbose\n");
+}
+END_TEST
+
+START_TEST(one_whose_socket_is_gone_ends)
+{
+    start_without(RECEIVING, ECONNRESET, write_file("conf", "verbose\n"));
+    int status;
+    ck_assert_int_gt(wait(&status), 0);
+    ck_assert(WIFEXITED(status));
+    ck_assert_int_eq(WEXITSTATUS(status), 0);
+    refuses(path_of("conf"), EPIPE);
+}
+END_TEST
+
 /* ---- fixtures -------------------------------------------------------------------------------- */
 
 static void setup(void)
@@ -379,6 +582,18 @@ static void add_tests(Suite *suite)
     tcase_add_test(c, one_that_has_ended_is_reaped);
     tcase_add_test(c, a_user_that_is_not_there_is_told_and_nothing_starts);
     tcase_add_test(c, without_a_descriptor_left_the_next_open_works_again);
+    c = add_case(suite, "where the system does not grant it");
+    tcase_add_test(c, without_a_socket_it_does_not_start);
+    tcase_add_test(c, without_a_process_it_does_not_start);
+    tcase_add_test(c, without_a_descriptor_it_does_not_start);
+    tcase_add_test(c, without_a_sandbox_it_does_not_start);
+    tcase_add_test(c, one_that_is_killed_at_its_start_is_noticed);
+    tcase_add_test(c, without_memory_for_its_own_file_it_does_not_start);
+    tcase_add_test(c, a_name_that_memory_is_out_for_stays_closed);
+    tcase_add_test(c, a_configuration_that_memory_is_out_for_names_nothing_new);
+    tcase_add_test(c, an_answer_that_the_kernel_has_no_room_for_is_said_again);
+    tcase_add_test(c, a_question_that_is_interrupted_is_heard);
+    tcase_add_test(c, one_whose_socket_is_gone_ends);
 }
 
 int main(void)
