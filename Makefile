@@ -97,7 +97,7 @@ UNIT_udp        = net/udp net/turn net/sockaddr addr ops/log tests/unit/fakedesk
 UNIT_tcp        = net/tcp net/turn net/sockaddr addr $(WIRE) ops/log tests/unit/fakedesk
 UNIT_exchange   = net/exchange net/exchange_udp net/exchange_tcp net/turn net/sockaddr addr rng $(WIRE) ops/log
 LINK_savefile   = $(foreach f,fsync rename,-Wl,--wrap=$(f))
-LINK_exchange   = -Wl,--wrap=connect
+LINK_exchange   = $(foreach f,connect bind setsockopt getsockopt recv recvmmsg malloc calloc realloc,-Wl,--wrap=$(f))
 LINK_tcp        = $(foreach f,malloc calloc realloc,-Wl,--wrap=$(f))
 CHECK_LIBS = -lcheck -lsubunit -lm -lrt -lpthread -lsodium -lzscanner -lev -ljansson -lpcap -lseccomp -lcap-ng
 

@@ -90,6 +90,99 @@ int __wrap_connect(int fd, const struct sockaddr *to, socklen_t len)
     return (int)syscall(SYS_connect, fd, to, len);
 }
 
+/* ---- what the system does not grant ---------------------------------------------------------- */
+
+/* The next n_times calls of this kind fail. */
+static struct {
+    enum { NOTHING, BIND, PATH_MTU, SO_ERROR_OF, RECV, RECVMMSG } what;
+    int n_times, error;
+} lost;
+
+static bool loses(unsigned what)
+{
+    if ((unsigned)lost.what != what || lost.n_times == 0)
+        return false;
+    lost.n_times--;
+    errno = lost.error;
+    return true;
+}
+
+static void lose(unsigned what, int n_times, int error)
+{
+    lost.what = what;
+    lost.n_times = n_times;
+    lost.error = error;
+}
+
+int __real_bind(int fd, const struct sockaddr *at, socklen_t len);
+int __wrap_bind(int fd, const struct sockaddr *at, socklen_t len);
+int __real_setsockopt(int fd, int level, int name, const void *value, socklen_t len);
+int __wrap_setsockopt(int fd, int level, int name, const void *value, socklen_t len);
+int __real_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
+int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
+ssize_t __real_recv(int fd, void *to, size_t len, int flags);
+ssize_t __wrap_recv(int fd, void *to, size_t len, int flags);
+int __real_recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags, struct timespec *limit);
+int __wrap_recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags, struct timespec *limit);
+
+int __wrap_bind(int fd, const struct sockaddr *at, socklen_t len)
+{
+    return loses(BIND) ? -1 : __real_bind(fd, at, len);
+}
+
+int __wrap_setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+{
+    bool mtu = (level == IPPROTO_IP && name == IP_MTU_DISCOVER) ||
+               (level == IPPROTO_IPV6 && name == IPV6_MTU_DISCOVER);
+    return mtu && loses(PATH_MTU) ? -1 : __real_setsockopt(fd, level, name, value, len);
+}
+
+int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
+{
+    return loses(SO_ERROR_OF) ? -1 : __real_getsockopt(fd, level, name, value, len);
+}
+
+ssize_t __wrap_recv(int fd, void *to, size_t len, int flags)
+{
+    return loses(RECV) ? -1 : __real_recv(fd, to, len, flags);
+}
+
+int __wrap_recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags, struct timespec *limit)
+{
+    return loses(RECVMMSG) ? -1 : __real_recvmmsg(fd, msgs, n, flags, limit);
+}
+
+/* The fail_at-th allocation fails; counted only while counting is set, as Check allocates too. */
+static unsigned n_allocations, fail_at;
+static bool counting;
+
+void *__real_malloc(size_t len);
+void *__wrap_malloc(size_t len);
+void *__real_calloc(size_t n, size_t len);
+void *__wrap_calloc(size_t n, size_t len);
+void *__real_realloc(void *old, size_t len);
+void *__wrap_realloc(void *old, size_t len);
+
+static bool is_out_of_memory(void)
+{
+    return counting && ++n_allocations == fail_at;
+}
+
+void *__wrap_malloc(size_t len)
+{
+    return is_out_of_memory() ? NULL : __real_malloc(len);
+}
+
+void *__wrap_calloc(size_t n, size_t len)
+{
+    return is_out_of_memory() ? NULL : __real_calloc(n, len);
+}
+
+void *__wrap_realloc(void *old, size_t len)
+{
+    return is_out_of_memory() ? NULL : __real_realloc(old, len);
+}
+
 static int count_fds(void)
 {
     int n = 0;
@@ -2101,6 +2194,213 @@ START_TEST(tcp_asked_again_from_within_a_reply)
 }
 END_TEST
 
+/* ---- where the system does not grant it ------------------------------------------------------ */
+
+/* Forged messages could have it travel in pieces (SECURITY 1). */
+START_TEST(question_from_a_socket_that_would_listen_to_a_forged_path_mtu_is_not_sent)
+{
+    static const char *const hosts[] = {"127.0.0.1", "::1"};
+    const struct server s = server_open_at(hosts[_i], SOCK_DGRAM);
+    lose(PATH_MTU, 1, ENOPROTOOPT);
+    ask(0, &s.addr, UPSTREAM_UDP);
+    wait_for(0, 1);
+    ck_assert_int_eq(got[0].event[0], UPSTREAM_NOT_SENT);
+    ck_assert_int_eq(recv(s.fd, query.bytes, 1, MSG_DONTWAIT), -1);
+    ck_assert_uint_eq(counts().udp_open, 0);
+    close(s.fd);
+}
+END_TEST
+
+START_TEST(port_that_is_taken_is_left_for_another_one)
+{
+    static const int n_taken[] = {1, 9, 100}; /* at last the kernel chooses */
+    const struct server s = server_open(SOCK_DGRAM);
+    lose(BIND, n_taken[_i], EADDRINUSE);
+    ask(0, &s.addr, UPSTREAM_UDP);
+    udp_take(&s, &query);
+    make_reply(&query, &reply);
+    udp_put(&s, &reply);
+    wait_for(0, 1);
+    check_reply(0, &reply);
+    close(s.fd);
+}
+END_TEST
+
+/* And not a reply is lost that is there. */
+START_TEST(reading_that_fails_for_a_moment)
+{
+    static const int errors[] = {EINTR, EAGAIN, ENOMEM, ENOBUFS};
+    const struct server s = server_open(SOCK_DGRAM);
+    ask(0, &s.addr, UPSTREAM_UDP);
+    udp_take(&s, &query);
+    make_reply(&query, &reply);
+    udp_put(&s, &reply);
+    lose(RECVMMSG, 1, errors[_i]);
+    wait_for(0, 1);
+    ck_assert_int_eq(lost.n_times, 0);
+    check_reply(0, &reply);
+    close(s.fd);
+}
+END_TEST
+
+START_TEST(reading_that_fails_for_good)
+{
+    const struct server s = server_open(SOCK_DGRAM);
+    ask(0, &s.addr, UPSTREAM_UDP);
+    udp_take(&s, &query);
+    make_reply(&query, &reply);
+    udp_put(&s, &reply);
+    lose(RECVMMSG, 1, EHOSTUNREACH);
+    wait_for(0, 1);
+    ck_assert_int_eq(got[0].event[0], UPSTREAM_REFUSED);
+    close(s.fd);
+}
+END_TEST
+
+START_TEST(sending_that_is_interrupted)
+{
+    const struct server s = server_open(SOCK_DGRAM);
+    sending.n_faults = 1;
+    sending.error = EINTR;
+    ask(0, &s.addr, UPSTREAM_UDP);
+    udp_take(&s, &query);
+    ck_assert_int_eq(sending.n_faults, 0);
+    close(s.fd);
+}
+END_TEST
+
+START_TEST(tcp_reading_and_writing_that_is_interrupted)
+{
+    const struct server s = server_open(SOCK_STREAM);
+    send_error = EINTR;
+    ask(0, &s.addr, UPSTREAM_TCP);
+    const int fd = tcp_accept(&s);
+    turns(2);
+    send_error = 0;
+    tcp_take(fd, &query);
+    make_reply(&query, &reply);
+    tcp_put(fd, &reply);
+    lose(RECV, 1, EINTR);
+    wait_for(0, 1);
+    ck_assert_int_eq(lost.n_times, 0);
+    check_reply(0, &reply);
+    close(fd);
+    close(s.fd);
+}
+END_TEST
+
+START_TEST(tcp_connection_of_which_nothing_can_be_known)
+{
+    const struct server s = server_open(SOCK_STREAM);
+    lose(SO_ERROR_OF, 1, ENOBUFS);
+    ask(0, &s.addr, UPSTREAM_TCP);
+    wait_for(0, 1);
+    ck_assert_int_eq(got[0].event[0], UPSTREAM_REFUSED);
+    ck_assert_uint_eq(counts().tcp_open, 0);
+    close(s.fd);
+}
+END_TEST
+
+/* As on_done, without a word of Check's. */
+static bool note(void *ctx, enum upstream_event event, const uint8_t *msg, size_t len)
+{
+    struct got *g = ctx;
+    (void)msg;
+    (void)len;
+    g->event[0] = event;
+    g->n++;
+    g->ask = NULL;
+    return true;
+}
+
+/* Whether there is one more thing under way. */
+static void ask_without_memory(unsigned i, const struct addr *server, enum upstream_transport way)
+{
+    uint8_t bytes[WIRE_QUERY_MAX];
+    const size_t len = make_query(i, bytes);
+    got[i].n = 0;
+    counting = true;
+    got[i].ask = upstream_ask(upstream, server, way, bytes, len, note, &got[i]);
+    counting = false;
+    got[i].n += got[i].ask == NULL;
+}
+
+static void turns_without_memory(int n)
+{
+    for (; n > 0; n--) {
+        counting = true;
+        turn_and_wait(-1, 0);
+        counting = false;
+    }
+}
+
+/* Answers what has come, if anything has: over TCP with more than a buffer takes at first. */
+static void answer_what_came(const struct server *u, int tcp)
+{
+    static uint8_t bytes[4096];
+    query.from_len = sizeof query.from;
+    ssize_t n = recvfrom(u->fd, query.bytes, sizeof query.bytes, MSG_DONTWAIT,
+        (struct sockaddr *)&query.from, &query.from_len);
+    if (n > 0) {
+        query.len = (size_t)n;
+        make_reply(&query, &reply);
+        udp_put(u, &reply);
+    }
+    n = tcp >= 0 ? recv(tcp, bytes, sizeof bytes, MSG_DONTWAIT) : 0;
+    for (size_t at = 0; n > 0 && at < (size_t)n; at += 2 + query.len) {
+        query.len = (size_t)(bytes[at] << 8 | bytes[at + 1]);
+        memcpy(query.bytes, bytes + at + 2, query.len);
+        make_reply(&query, &reply);
+        reply.len = 20000;
+        tcp_put(tcp, &reply);
+    }
+}
+
+/* Whether the k-th allocation came at all. Nobody waits for ever, and then all is as before. */
+static bool survives_without_memory(unsigned k)
+{
+    const struct server u = server_open(SOCK_DGRAM), t = server_open(SOCK_STREAM);
+    const struct server other = server_open(SOCK_STREAM);
+    n_allocations = 0;
+    fail_at = k;
+    ask_without_memory(0, &u.addr, UPSTREAM_UDP);
+    ask_without_memory(1, &t.addr, UPSTREAM_TCP);
+    ask_without_memory(2, &t.addr, UPSTREAM_TCP);
+    turns_without_memory(2);
+    struct pollfd p = {t.fd, POLLIN, 0};
+    const int fd = poll(&p, 1, 0) == 1 ? tcp_accept(&t) : -1;
+    turns_without_memory(2);
+    answer_what_came(&u, fd);
+    turns_without_memory(3);
+    for (unsigned i = 0; i < 3; i++) {
+        ck_assert_msg(got[i].n == 1, "allocation %u: ask %u ended %d times", k, i, got[i].n);
+        ck_assert_ptr_null(got[i].ask);
+    }
+    ask(5, &u.addr, UPSTREAM_UDP);
+    udp_take(&u, &query);
+    make_reply(&query, &reply);
+    udp_put(&u, &reply);
+    wait_for(5, 1);
+    check_reply(5, &reply);
+    close(tcp_first_exchange(6, &other));
+    if (fd >= 0)
+        close(fd);
+    close(u.fd);
+    close(t.fd);
+    close(other.fd);
+    return n_allocations >= k;
+}
+
+START_TEST(any_allocation_may_fail_and_the_next_question_is_answered)
+{
+    unsigned k = 1;
+    ck_assert(!survives_without_memory(1000)); /* and the loop has what it needs */
+    while (survives_without_memory(k))
+        k++;
+    ck_assert_uint_gt(k, 6);
+}
+END_TEST
+
 /* ---- the suite ------------------------------------------------------------------------------- */
 
 static TCase *udp_case(void)
@@ -2187,11 +2487,29 @@ static TCase *tcp_case(void)
     return c;
 }
 
+static TCase *system_case(void)
+{
+    TCase *c = tcase_create("system");
+    tcase_add_checked_fixture(c, set_up, tear_down);
+    tcase_set_timeout(c, 60); /* for valgrind */
+    tcase_add_loop_test(
+        c, question_from_a_socket_that_would_listen_to_a_forged_path_mtu_is_not_sent, 0, 2);
+    tcase_add_loop_test(c, port_that_is_taken_is_left_for_another_one, 0, 3);
+    tcase_add_loop_test(c, reading_that_fails_for_a_moment, 0, 4);
+    tcase_add_test(c, reading_that_fails_for_good);
+    tcase_add_test(c, sending_that_is_interrupted);
+    tcase_add_test(c, tcp_reading_and_writing_that_is_interrupted);
+    tcase_add_test(c, tcp_connection_of_which_nothing_can_be_known);
+    tcase_add_test(c, any_allocation_may_fail_and_the_next_question_is_answered);
+    return c;
+}
+
 int main(void)
 {
     Suite *s = suite_create("exchange");
     suite_add_tcase(s, udp_case());
     suite_add_tcase(s, tcp_case());
+    suite_add_tcase(s, system_case());
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);
     const int n_failed = srunner_ntests_failed(r);
