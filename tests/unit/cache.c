@@ -1162,6 +1162,87 @@ START_TEST(a_full_index_behind_dead_records_still_takes_new_ones)
 }
 END_TEST
 
+static enum cache_found get_number(struct cache *c, uint32_t number)
+{
+    struct cache_view view;
+
+    return cache_get(c, (const uint8_t *)&number, 4, 0, &view);
+}
+
+/* A large answer that is asked for is too large to be carried on for a small one. */
+START_TEST(a_full_index_takes_new_ones_behind_a_large_record_that_is_asked_for)
+{
+    struct cache *c = new_cache(CACHE_BYTES_MIN);
+    uint32_t n = 1;
+
+    put_sized_name(c, 'l', 0, 6000, 1000, 0);
+    ck_assert_int_eq(get_name(c, 'l', 0, 0), CACHE_FRESH);
+    while (counts(c).evictions == 0)
+        ck_assert_int_eq(put_number(c, n++), 0);
+    for (uint32_t i = 0; i < 1000; i++, n++) {
+        ck_assert_int_eq(put_number(c, n), 0);
+        ck_assert(has_number(c, n));
+    }
+    ck_assert_int_eq(get_name(c, 'l', 0, 0), CACHE_FRESH);
+    sound(c);
+    cache_free(c);
+}
+END_TEST
+
+/* Nobody at the tails gives a slot back, since all are asked for: then a neighbour goes. Hashes
+ * above all others have it on one side only. */
+START_TEST(a_full_index_where_all_are_asked_for_takes_new_ones)
+{
+    struct cache *c = new_cache(CACHE_BYTES_MIN);
+    uint32_t taken = 0;
+    size_t full = 0;
+
+    for (uint32_t i = 0; taken < 6000; i++) {
+        uint8_t hash[8];
+
+        crypto_shorthash(hash, (const uint8_t *)&i, 4, seed);
+        if (_i == 1 && (full == 0 ? hash[7] >= 0xf0 : hash[7] < 0xf8))
+            continue;
+        taken++;
+        ck_assert_int_eq(put_number(c, i), 0);
+        for (int visits = 0; visits < 3; visits++)
+            ck_assert_int_eq(get_number(c, i), CACHE_FRESH);
+        if (full == 0 && counts(c).evictions > 0)
+            full = counts(c).entries;
+        if (taken % 100 == 0)
+            sound(c);
+    }
+    ck_assert_uint_gt(full, 0);
+    ck_assert_uint_le(counts(c).entries, full + 1);
+    sound(c);
+    cache_free(c);
+}
+END_TEST
+
+/* A run of thousands is not moved for one: its neighbour goes. */
+START_TEST(keys_that_crowd_by_the_thousand_cost_one_record_each)
+{
+    struct cache *c = new_cache(CACHE_BYTES_MIN * 8);
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; n < 6000; i++) {
+        uint8_t hash[8];
+
+        crypto_shorthash(hash, (const uint8_t *)&i, 4, seed);
+        if (hash[7] >= 8)
+            continue;
+        n++;
+        ck_assert_int_eq(put_number(c, i), 0);
+        ck_assert(has_number(c, i));
+        if (n % 500 == 0)
+            sound(c);
+    }
+    ck_assert_uint_gt(counts(c).evictions, 0);
+    ck_assert_uint_eq(counts(c).entries + counts(c).evictions, n);
+    cache_free(c);
+}
+END_TEST
+
 START_TEST(large_records_among_small_ones_empty_a_ring_and_no_more)
 {
     struct cache *c = new_cache(CACHE_BYTES_MIN);
@@ -1398,6 +1479,9 @@ static TCase *eviction(void)
     tcase_add_test(t, a_put_moves_a_few_records_at_most);
     tcase_add_test(t, a_full_index_evicts_as_a_full_region_does);
     tcase_add_test(t, a_full_index_behind_dead_records_still_takes_new_ones);
+    tcase_add_test(t, a_full_index_takes_new_ones_behind_a_large_record_that_is_asked_for);
+    tcase_add_loop_test(t, a_full_index_where_all_are_asked_for_takes_new_ones, 0, 2);
+    tcase_add_test(t, keys_that_crowd_by_the_thousand_cost_one_record_each);
     tcase_add_loop_test(t, keys_that_crowd_cost_records_but_nothing_else, 0, 4);
     tcase_add_test(t, large_records_among_small_ones_empty_a_ring_and_no_more);
     tcase_add_test(t, changing_sizes_of_many_names_cost_no_live_ones);
