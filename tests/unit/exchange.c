@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define WAIT_MS    10000 /* for what must come; reached only where a test fails */
@@ -222,6 +223,14 @@ static void tear_down(void)
     ck_assert_int_eq(count_fds(), n_fds_before);
 }
 
+/* For waiting: the clock of the exchange stands still. */
+static uint64_t real_ms(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
 static void turns(int n)
 {
     while (n-- > 0)
@@ -272,6 +281,12 @@ struct got {
 };
 
 static struct got got[300];
+
+/* Before each test: without forks (CK_FORK=no) what the last one left would still stand here. */
+static void forget_asks(void)
+{
+    memset(got, 0, sizeof got);
+}
 
 static bool on_done(void *ctx, enum upstream_event event, const uint8_t *msg, size_t len)
 {
@@ -329,14 +344,15 @@ static void cancel(unsigned i)
 
 static void wait_for(unsigned i, int n)
 {
-    for (int waited = 0; got[i].n < n && waited < WAIT_MS; waited += 20)
+    for (const uint64_t end_ms = real_ms() + WAIT_MS; got[i].n < n && real_ms() < end_ms;)
         turn_and_wait(-1, 0);
     ck_assert_int_eq(got[i].n, n);
 }
 
 static void wait_thrown_away(uint64_t n)
 {
-    for (int waited = 0; counts().udp_thrown_away < n && waited < WAIT_MS; waited += 20)
+    for (const uint64_t end_ms = real_ms() + WAIT_MS;
+         counts().udp_thrown_away < n && real_ms() < end_ms;)
         turn_and_wait(-1, 0);
     ck_assert_uint_eq(counts().udp_thrown_away, n);
 }
@@ -401,7 +417,7 @@ static struct server server_open(int type)
 
 static void udp_take(const struct server *s, struct message *m)
 {
-    for (int waited = 0; waited < WAIT_MS; waited += 20) {
+    for (const uint64_t end_ms = real_ms() + WAIT_MS; real_ms() < end_ms;) {
         m->from_len = sizeof m->from;
         const ssize_t n = recvfrom(s->fd, m->bytes, sizeof m->bytes, MSG_DONTWAIT,
             (struct sockaddr *)&m->from, &m->from_len);
@@ -433,7 +449,8 @@ static unsigned number_of(const struct message *m)
     return (unsigned)strtoul((const char *)m->bytes + WIRE_HEADER_LEN + 2, NULL, 10);
 }
 
-static struct message query, reply, bad;
+/* Not on the heap: what an assertion that fails leaves behind would look like a leak. */
+static struct message query, reply, bad, kept[4];
 
 START_TEST(right_reply)
 {
@@ -760,8 +777,7 @@ START_TEST(third_wrong_id_is_suspect_once)
     ask(0, &s.addr, UPSTREAM_UDP);
     ask(1, &s.addr, UPSTREAM_UDP);
     udp_take(&s, &query);
-    struct message *second = malloc(sizeof *second);
-    ck_assert_ptr_nonnull(second);
+    struct message *second = &kept[0];
     udp_take(&s, second);
     make_reply(&query, &reply);
     memcpy(&bad, &reply, sizeof bad);
@@ -782,7 +798,6 @@ START_TEST(third_wrong_id_is_suspect_once)
     udp_put(&s, &reply);
     wait_for(number_of(&query), 2);
     check_reply(number_of(&query), &reply);
-    free(second);
     close(s.fd);
 }
 END_TEST
@@ -811,8 +826,7 @@ START_TEST(doubled_and_late_replies_are_not_suspect)
     const struct server s = server_open(SOCK_DGRAM);
     for (unsigned i = 0; i < 3; i++)
         ask(i, &s.addr, UPSTREAM_UDP);
-    struct message *q = malloc(3 * sizeof *q);
-    ck_assert_ptr_nonnull(q);
+    struct message *q = kept;
     for (unsigned i = 0; i < 3; i++)
         udp_take(&s, &q[i]);
     cancel(1);
@@ -832,7 +846,6 @@ START_TEST(doubled_and_late_replies_are_not_suspect)
     udp_put(&s, &reply);
     wait_for(2, 1);
     check_reply(2, &reply);
-    free(q);
     close(s.fd);
 }
 END_TEST
@@ -1307,7 +1320,7 @@ END_TEST
 
 static int tcp_accept(const struct server *s)
 {
-    for (int waited = 0; waited < WAIT_MS; waited += 20) {
+    for (const uint64_t end_ms = real_ms() + WAIT_MS; real_ms() < end_ms;) {
         struct pollfd p = {s->fd, POLLIN, 0};
         if (poll(&p, 1, 0) == 1)
             return accept4(s->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -1327,7 +1340,7 @@ static bool tcp_pending(const struct server *s)
 static void tcp_read(int fd, uint8_t *bytes, size_t len)
 {
     size_t at = 0;
-    for (int waited = 0; at < len && waited < WAIT_MS; waited += 20) {
+    for (const uint64_t end_ms = real_ms() + WAIT_MS; at < len && real_ms() < end_ms;) {
         const ssize_t n = recv(fd, bytes + at, len - at, 0);
         ck_assert_int_ne(n, 0);
         if (n > 0)
@@ -1349,7 +1362,7 @@ static void tcp_take(int fd, struct message *m)
 static void tcp_write(int fd, const uint8_t *bytes, size_t len)
 {
     size_t at = 0;
-    for (int waited = 0; at < len && waited < WAIT_MS; waited += 20) {
+    for (const uint64_t end_ms = real_ms() + WAIT_MS; at < len && real_ms() < end_ms;) {
         const ssize_t n = send(fd, bytes + at, len - at, MSG_NOSIGNAL);
         if (n > 0)
             at += (size_t)n;
@@ -1377,7 +1390,7 @@ static void tcp_put(int fd, const struct message *m)
 static void tcp_wait_closed(int fd)
 {
     uint8_t byte;
-    for (int waited = 0; waited < WAIT_MS; waited += 20) {
+    for (const uint64_t end_ms = real_ms() + WAIT_MS; real_ms() < end_ms;) {
         const ssize_t n = recv(fd, &byte, 1, 0);
         if (n == 0 || (n < 0 && errno == ECONNRESET))
             return;
@@ -1455,8 +1468,7 @@ START_TEST(tcp_replies_out_of_order)
     for (unsigned i = 0; i < 4; i++)
         ask(i, &s.addr, UPSTREAM_TCP);
     const int fd = tcp_accept(&s);
-    struct message *q = malloc(4 * sizeof *q);
-    ck_assert_ptr_nonnull(q);
+    struct message *q = kept;
     for (unsigned i = 0; i < 4; i++)
         tcp_take(fd, &q[i]);
     for (unsigned i = 4; i-- > 0;) {
@@ -1466,7 +1478,6 @@ START_TEST(tcp_replies_out_of_order)
         check_reply(i, &reply);
     }
     ck_assert_uint_eq(counts().tcp_connections, 1);
-    free(q);
     close(fd);
     close(s.fd);
 }
@@ -1928,8 +1939,7 @@ START_TEST(tcp_cancelled_id_is_not_used_again)
     const struct server s = server_open(SOCK_STREAM);
     ask(0, &s.addr, UPSTREAM_TCP);
     const int fd = tcp_accept(&s);
-    struct message *late = malloc(sizeof *late);
-    ck_assert_ptr_nonnull(late);
+    struct message *late = &kept[0];
     tcp_take(fd, late);
     const unsigned reserved = (unsigned)(late->bytes[0] << 8 | late->bytes[1]);
     cancel(0);
@@ -1951,7 +1961,6 @@ START_TEST(tcp_cancelled_id_is_not_used_again)
     for (unsigned i = 0; i < 39; i++)
         ck_assert_int_eq(got[i].n, 0);
     ck_assert_uint_eq(counts().tcp_connections, 1);
-    free(late);
     close(fd);
     close(s.fd);
 }
@@ -2126,7 +2135,7 @@ START_TEST(tcp_all_of_many_are_answered)
         ask(i, &s.addr, UPSTREAM_TCP);
     const int fds[2] = {tcp_accept(&s), tcp_accept(&s)};
     int n = 0;
-    for (int waited = 0; n < 200 && waited < WAIT_MS; waited++) {
+    for (const uint64_t end_ms = real_ms() + WAIT_MS; n < 200 && real_ms() < end_ms;) {
         uint8_t byte;
         turns(1);
         for (int i = 0; i < 2; i++) {
@@ -2407,6 +2416,7 @@ static TCase *udp_case(void)
 {
     TCase *c = tcase_create("udp");
     tcase_add_checked_fixture(c, set_up, tear_down);
+    tcase_add_checked_fixture(c, forget_asks, NULL);
     tcase_add_test(c, right_reply);
     tcase_add_test(c, right_reply_over_ipv6);
     tcase_add_loop_test(c, not_the_awaited_reply, 0, N_FAULTS);
@@ -2449,6 +2459,7 @@ static TCase *tcp_case(void)
 {
     TCase *c = tcase_create("tcp");
     tcase_add_checked_fixture(c, set_up, tear_down);
+    tcase_add_checked_fixture(c, forget_asks, NULL);
     tcase_add_test(c, tcp_connection_is_kept);
     tcase_add_test(c, tcp_length_and_body_in_one_segment);
     tcase_add_test(c, tcp_replies_out_of_order);
