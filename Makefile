@@ -37,7 +37,7 @@ LIBS = -lev -lsodium -lzscanner -lsystemd -lseccomp -lcap-ng
 # Unit tests: each program, and the modules that it links. The list measures the coupling.
 UNIT = addr quantity rrtype rng wire rebind cookie cache cache_check predict predict_parts predict_check poison \
        poison_check special conf server resolvconf savefile log querylog trouble stats dump writer privilege sandbox reader tree ttls \
-       logline trace capture rehearsal stub report loop turn sockaddr udp tcp exchange
+       logline trace capture rehearsal findings stub report loop turn sockaddr udp tcp exchange
 UNIT_addr       = addr
 UNIT_quantity   = quantity
 UNIT_rrtype     = rrtype quantity
@@ -87,7 +87,10 @@ UNIT_trace      = $(TRACE) tests/unit/scarce
 LINK_trace      = $(SCARCE) $(foreach f,getline __getdelim tmpfile,-Wl,--wrap=$(f))
 UNIT_capture    = $(TRACE) tests/unit/scarce
 LINK_capture    = $(SCARCE)
-UNIT_rehearsal  = tools/grid tools/plot tools/findings $(REHEARSAL) $(CONF) rebind prediction
+UNIT_rehearsal  = tools/grid tools/plot tools/findings $(REHEARSAL) $(CONF) rebind prediction tests/unit/scarce
+LINK_rehearsal  = $(SCARCE) $(foreach f,sysconf pthread_create open_memstream,-Wl,--wrap=$(f))
+UNIT_findings   = tools/findings $(REHEARSAL) tests/unit/scarce
+LINK_findings   = $(SCARCE)
 UNIT_loop       = net/loop ops/log
 LINK_loop       = -Wl,--wrap=malloc
 UNIT_turn       = net/turn net/clock

@@ -430,9 +430,9 @@ static enum exit_code rehearse(struct program *p)
     if (why == NULL && p->options.grid)
         why = grid_run(p->trace, &p->conf, show_rehearsing, p, &p->grid);
     clear_progress(p);
-    if (why != NULL && p->conf.learned == NULL)
+    if (why != NULL && strcmp(why, REHEARSAL_NO_MEMORY) == 0)
         return EXIT_MEMORY;
-    if (why != NULL) {
+    if (why != NULL) { /* there was a table to start with */
         fprintf(stderr, "%s: %s\n", conf_values(p->conf_set)->predict_file, why);
         return EXIT_BAD;
     }
@@ -480,13 +480,10 @@ static enum exit_code print(const struct program *p)
         .result = &p->result,
         .grid = p->options.grid ? &p->grid : NULL,
         .extra_max = (double)p->options.extra_percent / 100};
-    int failed = 0;
-    if (p->options.json)
-        failed = findings_print_json(&f, stdout);
-    else
-        findings_print(&f, stdout);
-    if (failed == 0 && fflush(stdout) == 0 && ferror(stdout) == 0)
-        return EXIT_OK;
+    int failed = p->options.json ? findings_print_json(&f, stdout) : findings_print(&f, stdout);
+    fflush(stdout);
+    if (ferror(stdout) == 0)
+        return failed == 0 ? EXIT_OK : EXIT_MEMORY;
     fputs("dnsrehearse: the output could not be written\n", stderr);
     return EXIT_FILE;
 }

@@ -4,27 +4,20 @@
 
 #include "quantity.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
 
 static const char *form_name(enum trace_form form)
 {
-    switch (form) {
-    case TRACE_TEXT:
-        return "text";
-    case TRACE_DNSMASQ:
-        return "dnsmasq";
-    case TRACE_UNBOUND:
-        return "unbound";
-    case TRACE_DNSD:
-        return "dnsd";
-    case TRACE_PCAP:
-        return "pcap";
-    case TRACE_UNKNOWN:
-        break;
-    }
-    return "unknown";
+    static const char *const names[] = {[TRACE_UNKNOWN] = "unknown",
+        [TRACE_TEXT] = "text",
+        [TRACE_DNSMASQ] = "dnsmasq",
+        [TRACE_UNBOUND] = "unbound",
+        [TRACE_DNSD] = "dnsd",
+        [TRACE_PCAP] = "pcap"};
+    return names[form];
 }
 
 const char *findings_period(uint64_t ms, char out[FINDINGS_PERIOD_MAX])
@@ -45,7 +38,8 @@ const char *findings_period(uint64_t ms, char out[FINDINGS_PERIOD_MAX])
 static uint64_t span_ms(const struct trace *t)
 {
     size_t n = trace_n_events(t);
-    return n == 0 ? 0 : trace_events(t)[n - 1].at_ms - trace_events(t)[0].at_ms;
+    assert(n > 0); /* else there was nothing to rehearse */
+    return trace_events(t)[n - 1].at_ms - trace_events(t)[0].at_ms;
 }
 
 /* ---- for people ------------------------------------------------------------------------------ */
@@ -83,9 +77,9 @@ static void print_left_out(const struct trace_counts *n, FILE *out)
 
 static void print_head(const struct findings *f, FILE *out)
 {
-    size_t clients = trace_n_clients(f->trace);
-    fprintf(out, "%s: %zu questions of %zu client%s in ", f->path, trace_n_events(f->trace),
-        clients, clients == 1 ? "" : "s");
+    size_t questions = trace_n_events(f->trace), clients = trace_n_clients(f->trace);
+    fprintf(out, "%s: %zu question%s of %zu client%s in ", f->path, questions,
+        questions == 1 ? "" : "s", clients, clients == 1 ? "" : "s");
     print_span(span_ms(f->trace), out);
     fputc('\n', out);
     print_left_out(trace_counts(f->trace), out);
@@ -160,14 +154,14 @@ static void print_best(const struct findings *f, FILE *out)
     fprintf(out, "\n    saves %.2f %% for %+.2f %%\n", 100 * p->saved, 100 * p->extra);
 }
 
-/* Only the settings that are worth having, the cheapest first. */
-static void print_grid(const struct findings *f, FILE *out)
+/* Only the settings that are worth having, the cheapest first. 0 or -1. */
+static int print_grid(const struct findings *f, FILE *out)
 {
     const struct grid *g = f->grid;
     const struct grid_point **points = calloc(g->n + 1, sizeof(const struct grid_point *));
     size_t n = 0;
     if (points == NULL)
-        return;
+        return -1;
     for (size_t i = 0; i < g->n; i++)
         if (g->points[i].frontier)
             points[n++] = &g->points[i];
@@ -180,9 +174,10 @@ static void print_grid(const struct findings *f, FILE *out)
         print_point(points[i], (size_t)(points[i] - g->points) == g->best, out);
     free(points);
     print_best(f, out);
+    return 0;
 }
 
-void findings_print(const struct findings *f, FILE *out)
+int findings_print(const struct findings *f, FILE *out)
 {
     const struct predict_conf *c = &f->conf->prediction;
     print_head(f, out);
@@ -190,8 +185,7 @@ void findings_print(const struct findings *f, FILE *out)
     print_setting(c->window_ms, c->score, c->confidence_percent, out);
     fputs("\n\n", out);
     print_result(f, out);
-    if (f->grid != NULL)
-        print_grid(f, out);
+    return f->grid != NULL ? print_grid(f, out) : 0;
 }
 
 /* ---- for programs ---------------------------------------------------------------------------- */
@@ -209,13 +203,14 @@ static json_t *setting_json(uint64_t window_ms, unsigned score, unsigned confide
 
 static json_t *result_json(const struct rehearsal *r, uint64_t rtt_ms)
 {
-    return json_pack("{s:I,s:I,s:I,s:I,s:f,s:I,s:f,s:I,s:f,s:I,s:I,s:I,s:I,s:I}", "queries",
+    return json_pack("{s:I,s:I,s:I,s:I,s:f,s:I,s:f,s:I,s:f,s:I,s:I,s:I,s:I,s:I,s:I}", "queries",
         integer(r->queries), "upstream", integer(r->upstream), "upstream_predicted",
         integer(r->upstream_predicted), "waits", integer(r->waits), "saved",
         rehearsal_saved(r, rtt_ms), "prefetches", integer(r->prefetches), "precision",
         rehearsal_precision(r), "in_window", integer(r->in_window), "extra", rehearsal_extra(r),
         "saved_ms", integer(r->saved_ms), "pairs_peak", integer(r->pairs_peak), "bytes_peak",
-        integer(r->bytes_peak), "shed", integer(r->shed), "evictions", integer(r->evictions));
+        integer(r->bytes_peak), "shed", integer(r->shed), "unlisted", integer(r->unlisted),
+        "evictions", integer(r->evictions));
 }
 
 static json_t *trace_json(const struct findings *f)
@@ -251,6 +246,22 @@ static int add_grid(json_t *all, const struct findings *f)
     return failed == 0 ? 0 : -1;
 }
 
+/* Measured first: json_dumps may leave out what it has no memory for, and say nothing. */
+static int print_whole(const json_t *all, FILE *out)
+{
+    const size_t flags = JSON_INDENT(2) | JSON_REAL_PRECISION(9);
+    size_t len = json_dumpb(all, NULL, 0, flags);
+    char *text = malloc(len + 1);
+    if (text == NULL || len == 0 || json_dumpb(all, text, len, flags) != len) {
+        free(text);
+        return -1;
+    }
+    text[len] = '\n';
+    fwrite(text, 1, len + 1, out);
+    free(text);
+    return 0;
+}
+
 int findings_print_json(const struct findings *f, FILE *out)
 {
     const struct predict_conf *c = &f->conf->prediction;
@@ -258,10 +269,8 @@ int findings_print_json(const struct findings *f, FILE *out)
         json_pack("{s:o,s:I,s:o,s:o}", "trace", trace_json(f), "rtt_ms", integer(f->conf->rtt_ms),
             "setting", setting_json(c->window_ms, c->score, c->confidence_percent), "result",
             result_json(f->result, f->conf->rtt_ms));
-    int failed = all == NULL || (f->grid != NULL && add_grid(all, f) < 0);
-    char *text = failed ? NULL : json_dumps(all, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-    failed = text == NULL || fputs(text, out) == EOF || fputc('\n', out) == EOF;
-    free(text);
+    bool failed = all == NULL || (f->grid != NULL && add_grid(all, f) < 0);
+    failed = failed || print_whole(all, out) < 0;
     json_decref(all);
     return failed ? -1 : 0;
 }

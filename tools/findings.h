@@ -21,9 +21,8 @@ struct findings {
 /* A period as the options take it: 2s, 1500ms, 1m. Returns out. */
 const char *findings_period(uint64_t ms, char out[FINDINGS_PERIOD_MAX]);
 
-void findings_print(const struct findings *f, FILE *out);
-
-/* 0, or -1: memory is out or it could not be written. */
+/* Both: 0, or -1 when memory is out. Whether it could be written is for ferror to say. */
+int findings_print(const struct findings *f, FILE *out);
 int findings_print_json(const struct findings *f, FILE *out);
 
 #endif

@@ -123,7 +123,7 @@ const char *grid_run(const struct trace *t, const struct rehearsal_conf *base,
     *out = (struct grid){.best = GRID_NONE};
     out->points = calloc(grid_size(base) + 1, sizeof *out->points);
     if (out->points == NULL)
-        return "memory is out";
+        return REHEARSAL_NO_MEMORY;
     struct layout l = {.base = &base->prediction, .points = out->points};
     lay_out(&l);
     out->n = l.n;

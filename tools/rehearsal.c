@@ -4,6 +4,7 @@
 
 #include "cache.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -195,8 +196,9 @@ static bool prefetch(void *ctx, const uint8_t *key, size_t key_len, uint64_t now
 {
     struct run *run = ctx;
     uint32_t question = trace_find(run->trace, key, key_len);
-    if (question == NONE || run->states[question].under_way)
+    if (question == NONE)
         return false;
+    assert(!run->states[question].under_way); /* own_copy was asked before */
     if (run->conf.under_way_max > 0 && run->under_way >= run->conf.under_way_max)
         return false;
     run->states[question].sent = true;
@@ -299,8 +301,9 @@ static void prepare(struct run *run)
         const struct trace_question *q = trace_question(run->trace, i);
         struct wire_question w;
         unsigned flags;
-        if (wire_key_read(q->key, q->key_len, &w, &flags) < 0)
-            continue;
+        int bad = wire_key_read(q->key, q->key_len, &w, &flags);
+        assert(bad == 0); /* wire_key_write made it */
+        (void)bad;
         run->states[i].ttl_ms = ttl_ms(&run->conf, q, &w);
         run->states[i].predictable = wire_type_is_predictable(w.type);
     }
@@ -318,7 +321,7 @@ static const char *start(struct run *run)
     run->predict = predict_create(&c->prediction, &world, predict_seed);
     if (run->states == NULL || run->last_ms == NULL || run->plain == NULL || run->cache == NULL ||
         run->predict == NULL)
-        return "memory is out";
+        return REHEARSAL_NO_MEMORY;
     prepare(run);
     return c->learned != NULL ? predict_load(run->predict, c->learned, c->learned_len) : NULL;
 }

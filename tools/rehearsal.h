@@ -63,8 +63,10 @@ double rehearsal_extra(const struct rehearsal *r);
 /* Called with the number of events since the last call. */
 typedef void rehearsal_progress(void *ctx, size_t n_events);
 
+#define REHEARSAL_NO_MEMORY "memory is out"
+
 /* Runs a trace from its start to its end. Any number of threads may run the same trace. NULL, or
- * why it failed. */
+ * why it failed: the text above, or what is wrong with the learned table. */
 const char *rehearsal_run(const struct trace *t, const struct rehearsal_conf *conf,
     rehearsal_progress *progress, void *ctx, struct rehearsal *out);
 

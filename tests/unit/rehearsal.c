@@ -2,17 +2,53 @@
  * reference on real page loads; what of a grid is worth having, and its picture. */
 #include "tools/rehearsal.h"
 
+#include "tests/unit/scarce.h"
 #include "tools/findings.h"
 #include "tools/grid.h"
 #include "tools/plot.h"
 
 #include <check.h>
+#include <errno.h>
+#include <pthread.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define RTT    30
 #define SECOND 1000
+
+/* ---- the system, at its limits --------------------------------------------------------------- */
+
+static long n_processors;        /* 0: as many as there are */
+static int threads_left = 1000;  /* then there are no more */
+static const char *picture_path; /* where streams to memory go instead; "" is nowhere */
+
+long __real_sysconf(int name);
+long __wrap_sysconf(int name);
+int __real_pthread_create(
+    pthread_t *t, const pthread_attr_t *attr, void *(*run)(void *), void *ctx);
+int __wrap_pthread_create(
+    pthread_t *t, const pthread_attr_t *attr, void *(*run)(void *), void *ctx);
+FILE *__real_open_memstream(char **text, size_t *len);
+FILE *__wrap_open_memstream(char **text, size_t *len);
+
+long __wrap_sysconf(int name)
+{
+    return name == _SC_NPROCESSORS_ONLN && n_processors != 0 ? n_processors : __real_sysconf(name);
+}
+
+int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *attr, void *(*run)(void *), void *ctx)
+{
+    return threads_left-- > 0 ? __real_pthread_create(t, attr, run, ctx) : EAGAIN;
+}
+
+FILE *__wrap_open_memstream(char **text, size_t *len)
+{
+    if (picture_path == NULL)
+        return __real_open_memstream(text, len);
+    return picture_path[0] != '\0' ? fopen(picture_path, "w") : NULL;
+}
 
 /* ---- a stage --------------------------------------------------------------------------------- */
 
@@ -105,6 +141,40 @@ START_TEST(the_third_visit_saves_its_wait)
     ck_assert_double_eq_tol(rehearsal_saved(&s.r, RTT), 1. / 3, 1e-9);
     ck_assert_double_eq_tol(rehearsal_precision(&s.r), 1, 1e-9);
     ck_assert_double_eq_tol(rehearsal_extra(&s.r), 0, 1e-9);
+    end(&s);
+}
+END_TEST
+
+START_TEST(a_trace_of_nothing_has_nothing_to_share)
+{
+    struct stage s;
+    start(&s);
+    run(&s);
+    ck_assert_uint_eq(s.r.queries, 0);
+    ck_assert(rehearsal_saved(&s.r, RTT) == 0);
+    ck_assert(rehearsal_precision(&s.r) == 0);
+    ck_assert(rehearsal_extra(&s.r) == 0);
+    end(&s);
+}
+END_TEST
+
+START_TEST(memory_that_runs_out_at_the_start_is_told)
+{
+    unsigned n = 0, taken, told = 0;
+    struct stage s;
+    start(&s);
+    ask(&s, 'a', 0);
+    do {
+        scarce_begin(++n, 1);
+        const char *why = rehearsal_run(s.t, &s.conf, NULL, NULL, &s.r);
+        taken = scarce_end();
+        if (why == NULL) /* the predictor does without */
+            ck_assert_uint_eq(s.r.queries, 1);
+        else
+            ck_assert_str_eq(why, REHEARSAL_NO_MEMORY);
+        told += why != NULL;
+    } while (taken >= n);
+    ck_assert_uint_ge(told, 5);
     end(&s);
 }
 END_TEST
@@ -657,6 +727,55 @@ START_TEST(a_grid_has_the_default_setting)
 }
 END_TEST
 
+static void must_find(struct stage *s, const struct grid *expected)
+{
+    struct grid g;
+    ck_assert_pstr_eq(grid_run(s->t, &s->conf, NULL, NULL, &g), NULL);
+    ck_assert_uint_eq(g.n, expected->n);
+    for (size_t i = 0; i < g.n; i++)
+        ck_assert_mem_eq(&g.points[i].result, &expected->points[i].result, sizeof s->r);
+    grid_free(&g);
+}
+
+START_TEST(a_grid_is_the_same_however_many_threads_there_are)
+{
+    static const long processors[] = {-1, 1, 2, 1000};
+    struct stage s;
+    struct grid expected;
+    start(&s);
+    put_pages(&s);
+    ck_assert_pstr_eq(grid_run(s.t, &s.conf, NULL, NULL, &expected), NULL);
+    for (size_t i = 0; i < sizeof processors / sizeof processors[0]; i++) {
+        n_processors = processors[i];
+        must_find(&s, &expected);
+    }
+    threads_left = 2; /* and then none for which there is room */
+    must_find(&s, &expected);
+    threads_left = 0;
+    must_find(&s, &expected);
+    grid_free(&expected);
+    end(&s);
+}
+END_TEST
+
+START_TEST(a_grid_that_memory_has_no_room_for_is_told)
+{
+    struct stage s;
+    start(&s);
+    put_pages(&s);
+    n_processors = 1;
+    for (unsigned n = 1; n <= 5; n++) {
+        struct grid g;
+        scarce_begin(n, 1);
+        const char *why = grid_run(s.t, &s.conf, NULL, NULL, &g);
+        ck_assert_uint_ge(scarce_end(), n);
+        ck_assert_pstr_eq(why, REHEARSAL_NO_MEMORY);
+        grid_free(&g);
+    }
+    end(&s);
+}
+END_TEST
+
 /* ---- pictures -------------------------------------------------------------------------------- */
 
 static void ck_assert_svg(const char *svg, size_t len)
@@ -673,11 +792,11 @@ START_TEST(a_picture_of_hardly_anything)
 {
     struct grid_point points[] = {{.window_ms = 2000, .score = 2}};
     struct grid g = {.points = points, .n = 1, .best = GRID_NONE};
-    struct plot p = {.grid = &g, .title = "a <b> & \"c\" \xff\n"};
+    struct plot p = {.grid = &g, .title = "a <b> & \"c\" \xff\n\x7f"};
     size_t len;
     char *svg = plot_svg(&p, &len);
     ck_assert_svg(svg, len);
-    ck_assert_ptr_nonnull(strstr(svg, "a &#60;b&#62; &#38; \"c\" ??"));
+    ck_assert_ptr_nonnull(strstr(svg, "a &#60;b&#62; &#38; \"c\" ???"));
     ck_assert_ptr_nonnull(strstr(svg, "no setting stays within +0 %"));
     free(svg);
     g.n = 0;
@@ -709,6 +828,84 @@ START_TEST(a_picture_leaves_out_what_is_far_off_and_says_so)
 }
 END_TEST
 
+/* The axis of costs for a grid whose dearest setting costs `extra`. */
+static char *picture_up_to(double extra)
+{
+    struct grid_point points[] = {{.window_ms = 2000, .score = 2, .saved = .5, .extra = extra}};
+    struct grid g = {.points = points, .n = 1};
+    struct plot p = {.grid = &g, .title = "t", .extra_max = extra, .given = {.saved = .5}};
+    size_t len;
+    grid_judge(&g, 0);
+    char *svg = plot_svg(&p, &len);
+    ck_assert_svg(svg, len);
+    return svg;
+}
+
+/* Steps of 1, 2 and 5 and their tenfold: between three and a dozen labels, whatever the span. */
+START_TEST(axes_have_round_numbers_that_are_not_too_many)
+{
+    static const struct {
+        double extra;
+        const char *labels[2]; /* one that is there, one that is not */
+    } axes[] = {{.08, {">+2<", ">+1<"}}, {.3, {">+5<", ">+1<"}}, {.5, {">+10<", ">+5<"}},
+        {.6, {">+10<", ">+5<"}}, {.9, {">+20<", ">+10<"}}, {3.5, {">+100<", ">+50<"}}};
+    for (size_t i = 0; i < sizeof axes / sizeof axes[0]; i++) {
+        char *svg = picture_up_to(axes[i].extra);
+        ck_assert_msg(strstr(svg, axes[i].labels[0]) != NULL, "no %s", axes[i].labels[0]);
+        ck_assert_msg(strstr(svg, axes[i].labels[1]) == NULL, "%s", axes[i].labels[1]);
+        free(svg);
+    }
+}
+END_TEST
+
+/* The line goes from the cheapest to the dearest, in whatever order they stand, and not beyond the
+ * picture. */
+START_TEST(a_frontier_is_drawn_in_the_order_of_its_costs)
+{
+    struct grid_point points[] = {
+        {.window_ms = 2000, .score = 2, .saved = .6, .extra = .05},
+        {.window_ms = 4000, .score = 2, .saved = .5, .extra = .02},
+        {.window_ms = 8000, .score = 2, .saved = .7, .extra = .06},
+    };
+    struct grid g = {.points = points, .n = 3};
+    struct plot p = {.grid = &g, .title = "t", .extra_max = .08, .given = {.saved = .5}};
+    double x[3], y;
+    size_t len;
+    grid_judge(&g, .08);
+    char *svg = plot_svg(&p, &len);
+    const char *line = strstr(svg, "<path class=\"f\" d=\"M");
+    ck_assert_ptr_nonnull(line);
+    ck_assert_int_eq(
+        sscanf(strchr(line, 'M'), "M%lf %lf L%lf %lf L%lf", &x[0], &y, &x[1], &y, &x[2]), 5);
+    ck_assert(x[0] < x[1] && x[1] < x[2]);
+    free(svg);
+    for (size_t i = 0; i < 3; i++)
+        points[i].extra += 5; /* all of it is beyond */
+    grid_judge(&g, .08);
+    svg = plot_svg(&p, &len);
+    ck_assert_svg(svg, len);
+    line = strstr(svg, "<path class=\"f\"");
+    ck_assert_ptr_nonnull(line); /* in the legend only */
+    ck_assert_ptr_null(strstr(line + 1, "<path class=\"f\""));
+    ck_assert_ptr_nonnull(strstr(svg, "3 of 3 settings cost more"));
+    free(svg);
+}
+END_TEST
+
+START_TEST(a_picture_that_memory_has_no_room_for)
+{
+    struct grid g = {.best = GRID_NONE};
+    struct plot p = {.grid = &g, .title = "t"};
+    size_t len;
+    picture_path = "";
+    ck_assert_ptr_null(plot_svg(&p, &len));
+    if (access("/dev/full", W_OK) != 0)
+        return;
+    picture_path = "/dev/full";
+    ck_assert_ptr_null(plot_svg(&p, &len));
+}
+END_TEST
+
 START_TEST(a_period_is_written_as_options_take_it)
 {
     char out[FINDINGS_PERIOD_MAX];
@@ -724,6 +921,8 @@ static TCase *model_case(void)
 {
     TCase *tc = tcase_create("the model");
     tcase_add_test(tc, the_third_visit_saves_its_wait);
+    tcase_add_test(tc, a_trace_of_nothing_has_nothing_to_share);
+    tcase_add_test(tc, memory_that_runs_out_at_the_start_is_told);
     tcase_add_test(tc, a_wait_is_shortened_by_the_lead_of_the_prefetch);
     tcase_add_test(tc, a_prefetch_that_nobody_asks_for_is_extra);
     tcase_add_test(tc, a_prefetch_that_is_asked_for_behind_the_window_was_not_precise);
@@ -761,8 +960,13 @@ static TCase *grid_case(void)
     tcase_add_test(tc, a_grid_finds_for_each_point_what_a_run_of_its_own_does);
     tcase_add_test(tc, a_grid_tries_no_setting_twice_and_none_that_nothing_reaches);
     tcase_add_test(tc, a_grid_has_the_default_setting);
+    tcase_add_test(tc, a_grid_is_the_same_however_many_threads_there_are);
+    tcase_add_test(tc, a_grid_that_memory_has_no_room_for_is_told);
     tcase_add_test(tc, a_picture_of_hardly_anything);
     tcase_add_test(tc, a_picture_leaves_out_what_is_far_off_and_says_so);
+    tcase_add_test(tc, axes_have_round_numbers_that_are_not_too_many);
+    tcase_add_test(tc, a_frontier_is_drawn_in_the_order_of_its_costs);
+    tcase_add_test(tc, a_picture_that_memory_has_no_room_for);
     tcase_add_test(tc, a_period_is_written_as_options_take_it);
     return tc;
 }
