@@ -1086,6 +1086,9 @@ START_TEST(mistakes_are_named)
         {"x.lan IN pass\n", "1|IN|a verdict has no TTL and no class"},
         {"x.lan CH TXT a\n", "1|CH|overrides are of class IN only"},
         {"x.lan CLASS3 TXT a\n", "1|CLASS3|overrides are of class IN only"},
+        {"x.lan hs TXT a\n", "1|hs|overrides are of class IN only"},
+        {"x.lan CS TXT a\n", "1|CS|overrides are of class IN only"},
+        {"x.lan classic TXT a\n", "1|classic|" WORDS},
         {"x.lan 4294967296 A 1.2.3.4\n", "1|4294967296|expected a number up to 4294967295"},
         {"x.lan 2147483648 A 1.2.3.4\n", "1|x.lan|its TTL is above 2147483647"},
         {"x.lan 2147483648 1.2.3.4\n", "1|x.lan|its TTL is above 2147483647"},
@@ -1369,6 +1372,43 @@ START_TEST(memory_runs_out_after_a_mistake)
 }
 END_TEST
 
+/* Its first line is wrong. */
+static void load_a_mistake_with_failures(const char *text, size_t len)
+{
+    bool reached = true;
+
+    for (long k = 0; reached; k++) {
+        size_t before = bytes_in_use;
+        n_mistakes = 0;
+        allocations = 0;
+        fail_at = k;
+        struct poison *p = poison_load(text, len, seed, note, mistakes);
+        reached = allocations > k;
+        fail_at = -1;
+        size_t after = bytes_in_use;
+        ck_assert_ptr_null(p);
+        ck_assert_uint_eq(after, before);
+        ck_assert_uint_ge(n_mistakes, 1);
+        ck_assert_uint_le(n_mistakes, 2);
+        if (n_mistakes == 2 || !reached)
+            ck_assert_ptr_eq(strstr(mistakes[0], "1|bogus|"), mistakes[0]);
+        if (reached)
+            ck_assert_str_eq(mistakes[n_mistakes - 1], "0||memory is out");
+    }
+}
+
+/* And nothing is made up about the lines behind it, of whatever kind. */
+START_TEST(memory_that_runs_out_behind_a_mistake_is_no_mistake_of_the_file)
+{
+    static const char *const files[] = {"a.lan bogus\nb.lan A 1.2.3.4\n",
+        "a.lan bogus\nb.lan 1.2.3.4 ::1\n", "a.lan bogus\nb.lan TXT a\n",
+        "a.lan bogus\nb.lan nodata\n"};
+
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        load_a_mistake_with_failures(files[i], strlen(files[i]));
+}
+END_TEST
+
 START_TEST(lookup_allocates_nothing)
 {
     struct poison *p = load("a.lan CNAME b.lan\nb.lan 1.2.3.4\n.c nxdomain\nd CNAME x.y\n");
@@ -1532,7 +1572,8 @@ int main(void)
         all_mistakes_are_reported_with_their_lines, line_of_ten_megabytes,
         line_as_long_as_it_may_be, bytes_that_are_no_text, files_cut_and_damaged_anywhere);
     ADD(suite, "memory", memory_runs_out_at_every_allocation, memory_runs_out_as_the_table_grows,
-        memory_runs_out_after_a_mistake, lookup_allocates_nothing,
+        memory_runs_out_after_a_mistake,
+        memory_that_runs_out_behind_a_mistake_is_no_mistake_of_the_file, lookup_allocates_nothing,
         hundred_thousand_names_are_small);
     ADD(suite, "the examples", example_file_says_what_its_comments_say,
         examples_of_the_manual_have_no_mistakes);
