@@ -2,8 +2,14 @@
  * Knows files, options and messages; never dnsd's insides. */
 #include "peers.h"
 
+#include <net/if.h>
+#include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -171,6 +177,9 @@ START_TEST(a_server_that_is_dnsd_itself_is_refused)
     o = run_dnsd("-listen 0.0.0.0 -port %u -forward %s:%u", port, own_address(), port);
     must_have(o.text, "dnsd itself");
     ck_assert_int_eq(o.code, 1);
+    /* The same port of another machine is another server. */
+    struct dnsd *d = dnsd_start("-listen 0.0.0.0 -port %u -forward 192.0.2.1:%u", port, port);
+    dnsd_await(d, text("forwarding to 192.0.2.1:%u", port));
 }
 END_TEST
 
@@ -190,6 +199,11 @@ START_TEST(check_config_starts_nothing)
     must_have(o.text, "-query-log /no/such/log: No such file or directory");
     must_have(o.text, "-predict-file /no/such/file: No such file or directory");
     ck_assert_int_eq(o.code, 1);
+    o = run_dnsd("-check-config -forward -resolv-file /no/such/resolv.conf -user nobody "
+                 "-query-log -");
+    must_have(o.text, "/no/such/resolv.conf: No such file or directory (there would be no server");
+    must_have(o.text, "dnsd: no mistakes\n");
+    ck_assert_int_eq(o.code, 0);
     o = run_dnsd("-check-config -forward -poison %s", write_file("p", "a.lan\n"));
     must_have(o.text, "p:1: a.lan: expected");
     ck_assert_int_eq(o.code, 1);
@@ -240,6 +254,34 @@ START_TEST(what_takes_a_restart_is_told_and_nothing_else)
     must_lack(read_file(d->log), "-listen takes");
     dnsd_statistic(d, "questions: ");
     must_have(dnsd_await(d, "memory: at most "), ": cache 64.0,");
+}
+END_TEST
+
+/* The listeners stand in the file alone: its name keeps the harness from adding one. */
+START_TEST(all_that_takes_a_restart_is_told)
+{
+    const char *at = own_address();
+    unsigned port = free_port(at);
+    const char *conf =
+        write_file("with-listen.conf", "forward 192.0.2.1\nlisten %s:%u\n", at, port);
+    struct dnsd *d = dnsd_start("-config %s -port %u", conf, port);
+    write_file("with-listen.conf",
+        "forward 192.0.2.1\nlisten %s:%u\nuser dnsd-other\nsandbox off\npredict yes\n"
+        "predict-file /elsewhere/learned\npredict-dump /elsewhere/dump\npredict-save 1m\n",
+        at, port + 1);
+    dnsd_reload(d);
+    dnsd_await(d, "the new -listen takes a restart");
+    dnsd_await(d, "the new -user takes a restart");
+    dnsd_await(d, "the new -sandbox takes a restart");
+    dnsd_await(d, "the new -predict-file takes a restart");
+    dnsd_await(d, "the new -predict-dump takes a restart");
+    write_file("with-listen.conf", "forward 192.0.2.1\nlisten %s:%u\nlisten %s:%u\n", at, port, at,
+        port + 1);
+    dnsd_reload(d);
+    dnsd_await(d, "the new -listen takes a restart");
+    d->address = at;
+    d->port = (uint16_t)port;
+    ck_assert_uint_eq(resolve(d, "a.local", TYPE_A).rcode, NXDOMAIN);
 }
 END_TEST
 
@@ -355,6 +397,115 @@ START_TEST(a_resolv_conf_that_cannot_be_read_keeps_the_servers)
 }
 END_TEST
 
+START_TEST(a_resolv_conf_that_cannot_be_read_at_the_start_is_told_and_waited_for)
+{
+    struct responder *one = responder_start(answer_one, NULL);
+    const char *large = write_file("resolv.large", "%65600s", "#");
+    ck_assert_int_eq(rename(large, path_of("resolv.conf")), 0);
+    struct dnsd *d = dnsd_start("-forward -resolv-file %s", path_of("resolv.conf"));
+    dnsd_await(d, "File too large; the servers stay as they are");
+    dnsd_await(d, "there is no server to forward to");
+    ck_assert_uint_eq(resolve(d, "a.example.com", TYPE_A).rcode, SERVFAIL);
+    replace_resolv_conf(one);
+    dnsd_await(d, text("forwarding to %s", responder_at(one)));
+    ck_assert_str_eq(address_of(d, "b.example.com"), "192.0.2.1");
+    responder_stop(one);
+}
+END_TEST
+
+/* As at boot, before there is a network. */
+START_TEST(a_resolv_conf_that_comes_later_is_found)
+{
+    struct responder *one = responder_start(answer_one, NULL);
+    struct dnsd *d = dnsd_start("-forward -resolv-file %s", path_of("resolv.conf"));
+    dnsd_await(d, "resolv.conf: No such file or directory");
+    dnsd_await(d, "there is no server to forward to");
+    ck_assert_uint_eq(resolve(d, "a.example.com", TYPE_A).rcode, SERVFAIL);
+    replace_resolv_conf(one);
+    dnsd_await(d, text("forwarding to %s", responder_at(one)));
+    ck_assert_str_eq(address_of(d, "b.example.com"), "192.0.2.1");
+    responder_stop(one);
+}
+END_TEST
+
+static void answer_as_validated(const struct asked *q, void *ctx)
+{
+    static const uint8_t rdata[] = {192, 0, 2, 1};
+    uint8_t msg[MESSAGE_MAX];
+    (void)ctx;
+    size_t len = reply_start(q, NOERROR, msg);
+    msg[3] |= 0x20; /* AD */
+    reply_send(q, 0, msg, reply_add(msg, len, TYPE_A, 0, rdata, sizeof rdata));
+}
+
+/* RFC 6840 5.7: whoever asks with AD wants to know. */
+START_TEST(what_a_server_validated_counts_where_resolv_conf_trusts_it)
+{
+    struct responder *one = responder_start(answer_as_validated, NULL);
+    const char *resolv = write_file("resolv.conf", "nameserver %s\n", responder_at(one));
+    struct dnsd *d = dnsd_start("-forward -resolv-file %s -verbose", resolv);
+    const char *ask_it =
+        text("dig @%s -p %u +adflag www.example.com", d->address, (unsigned)d->port);
+    must_have(run("%s", ask_it).text, "flags: qr rd ra;");
+    write_file("resolv.conf", "nameserver %s\noptions trust-ad\n", responder_at(one));
+    dnsd_await(d, "1 servers, trust-ad");
+    must_have(run("%s", ask_it).text, "flags: qr rd ra ad;");
+    responder_stop(one);
+}
+END_TEST
+
+/* ---- the machine ----------------------------------------------------------------------------- */
+
+/* It may have twice its share of clients over TCP then. */
+START_TEST(descriptors_that_it_may_have_are_taken)
+{
+    struct rlimit limit;
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = 128;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    struct dnsd *d = dnsd_start("-forward 192.0.2.1");
+    const char *limits = read_file(text("/proc/%d/limits", (int)d->pid));
+    const char *line = strstr(limits, "Max open files");
+    ck_assert_ptr_nonnull(line);
+    unsigned long had = strtoul(line + strlen("Max open files"), NULL, 10);
+    ck_assert_uint_eq(had, limit.rlim_max < 65536 ? limit.rlim_max : 65536);
+}
+END_TEST
+
+/* A network of this process alone, with loopback, and without IPv6. */
+static bool leave_ipv6(void)
+{
+    struct ifreq up = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+    if (getuid() != 0 || unshare(CLONE_NEWNET) != 0)
+        return false;
+    FILE *f = fopen("/proc/sys/net/ipv6/conf/all/disable_ipv6", "w");
+    bool off = f != NULL && fputs("1", f) >= 0;
+    if (f != NULL)
+        off = fclose(f) == 0 && off;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    off = fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &up) == 0 && off;
+    if (fd >= 0)
+        close(fd);
+    return off;
+}
+
+/* Where nobody said where to listen, it is at both loopback addresses. All ports of this network
+ * are free. */
+START_TEST(without_ipv6_it_serves_ipv4)
+{
+    if (!leave_ipv6()) {
+        printf("skipped: cannot make a network without IPv6\n");
+        return;
+    }
+    const char *poison = write_file("not-listening.poison", "a.lan A 192.0.2.1\n");
+    struct dnsd *d = dnsd_start("-poison %s -port 5311", poison);
+    dnsd_await(d, "not listening on ::1: this machine has no IPv6");
+    d->address = "127.0.0.1";
+    d->port = 5311;
+    ck_assert_str_eq(address_of(d, "a.lan"), "192.0.2.1");
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("system/config");
@@ -371,10 +522,16 @@ int main(void)
     tcase_add_test(c, version_and_help_are_printed);
     tcase_add_test(c, overrides_change_on_sighup);
     tcase_add_test(c, what_takes_a_restart_is_told_and_nothing_else);
+    tcase_add_test(c, all_that_takes_a_restart_is_told);
     tcase_add_test(c, a_reload_with_a_mistake_keeps_the_old_set);
     tcase_add_test(c, a_file_that_is_gone_at_a_reload_keeps_the_old_set);
     tcase_add_test(c, prediction_can_be_turned_on_and_off_by_a_reload);
     tcase_add_test(c, a_change_of_resolv_conf_counts_without_a_signal);
     tcase_add_test(c, a_resolv_conf_that_cannot_be_read_keeps_the_servers);
+    tcase_add_test(c, a_resolv_conf_that_cannot_be_read_at_the_start_is_told_and_waited_for);
+    tcase_add_test(c, a_resolv_conf_that_comes_later_is_found);
+    tcase_add_test(c, what_a_server_validated_counts_where_resolv_conf_trusts_it);
+    tcase_add_test(c, descriptors_that_it_may_have_are_taken);
+    tcase_add_test(c, without_ipv6_it_serves_ipv4);
     return harness_run(s);
 }
