@@ -968,6 +968,47 @@ START_TEST(any_call_may_fail_at_the_end_and_the_old_file_or_the_new_one_is_there
 }
 END_TEST
 
+/* While it runs, a process of its own saves: without one there is another time. */
+START_TEST(a_save_that_finds_no_process_is_told_and_made_the_next_time)
+{
+    if (is_wrapped())
+        return;
+    prepare();
+    ck_assert_int_eq(dnsd_stop(dut), 0);
+    dut = launch_ready(text("%s -predict-save 1", options()));
+    arm(FAULT_BIT(FORK), EAGAIN, 1, false);
+    dnsd_await(dut, "learned: not written: Resource temporarily unavailable");
+    disarm();
+    dnsd_await(dut, "was saved to");
+    ck_assert_int_eq(dnsd_stop(dut), 0);
+    responder_stop(server);
+}
+END_TEST
+
+/* The calls by which it shuts itself in: it may go without what a kernel lacks, and says so, but
+ * not without what fails. */
+START_TEST(a_sandbox_that_cannot_be_made_is_no_start)
+{
+    static const struct fault_row fork_row = {FAULT_FORK, EAGAIN, MEMORY, false};
+    static const struct fault_row prctl_row = {FAULT_PRCTL, EPERM, CONF | NET, false};
+    if (is_wrapped())
+        return;
+    prepare();
+    ck_assert_int_eq(dnsd_stop(dut), 0);
+    const char *how = options();
+    ck_assert(fail_start(how, &fork_row, 1, false));
+    ck_assert(fail_start(how, &fork_row, 1, true));
+    count_anew();
+    dut = launch_ready(how);
+    long n = (long)plan->n_calls[FAULT_PRCTL];
+    ck_assert_int_eq(dnsd_stop(dut), 0);
+    for (long k = 1; k <= n; k++)
+        ck_assert(fail_start(how, &prctl_row, k, false));
+    ck_assert_uint_gt(n_faults, 2);
+    responder_stop(server);
+}
+END_TEST
+
 /* Whole is a table of lines with seven fields, and a graph that ends. */
 static void must_be_whole_or_absent(void)
 {
@@ -1258,6 +1299,8 @@ int main(void)
     tcase_add_test(c, any_call_may_fail_at_the_start);
     tcase_add_test(c, a_death_at_any_step_of_a_save_leaves_the_old_file_or_the_new_one);
     tcase_add_test(c, any_call_may_fail_at_the_end_and_the_old_file_or_the_new_one_is_there);
+    tcase_add_test(c, a_save_that_finds_no_process_is_told_and_made_the_next_time);
+    tcase_add_test(c, a_sandbox_that_cannot_be_made_is_no_start);
     tcase_add_test(c, a_death_at_any_step_of_a_dump_leaves_whole_files_and_dnsd_alive);
     tcase_add_test(c, a_file_cut_or_flipped_anywhere_is_ignored_within_a_second);
     tcase_add_test(c, a_full_disk_costs_lines_and_files_and_never_an_answer);
