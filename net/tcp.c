@@ -316,7 +316,7 @@ static int send_some(struct conn *c, const uint8_t *bytes, size_t len, size_t *s
         ssize_t n = send(c->io.fd, bytes + *sent, len - *sent, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n >= 0)
             *sent += (size_t)n;
-        else if (errno == EAGAIN || errno == EWOULDBLOCK)
+        else if (errno == EAGAIN)
             break;
         else if (errno != EINTR)
             return -1;
@@ -597,7 +597,7 @@ static void on_bytes(struct conn *c)
         consume(c, kept + (size_t)n);
         return;
     }
-    if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)))
+    if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
         return;
     if (n < 0 || c->lingering) {
         conn_end(c);

@@ -140,7 +140,7 @@ static bool send_batch(struct udp *u, struct out_batch *b)
             b->n_sent += (size_t)n;
             u->counts.sent += (uint64_t)n;
             told = false;
-        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+        } else if (errno == EAGAIN) {
             return false;
         } else if (errno == ECONNREFUSED && !told) {
             told = true;
@@ -342,7 +342,7 @@ static void on_readable(struct ev_loop *loop, struct ev_io *w, int events)
         watch_later(u);
     for (int batch = 0; batch < BATCHES_MAX && !is_blocked(u); batch++) {
         int n = recvmmsg(u->fd, u->in.msg, BATCH, MSG_DONTWAIT, NULL);
-        if (n <= 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+        if (n <= 0 && errno == EAGAIN)
             return;
         if (n <= 0)
             continue; /* what became of an earlier reply; it is told once */

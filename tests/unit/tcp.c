@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -30,7 +31,9 @@ static size_t n_clients;
 static unsigned n_sends; /* of the listener; the clients write */
 
 /* What the kernel is to say to the next calls; 0 ends them. */
-static int send_errors[4], accept_errors[4];
+static int send_errors[4], accept_errors[4], receive_errors[4];
+static int shutdown_error, reserve_error, name_error; /* of all calls */
+static bool from_nowhere;                             /* whoever is accepted */
 
 static int next_error(int errors[4])
 {
@@ -60,7 +63,34 @@ int accept4(int fd, __SOCKADDR_ARG from, socklen_t *len, int flags)
     if (spare < 0)
         return -1;
     close(spare);
-    return (int)syscall(SYS_accept4, fd, from.__sockaddr__, len, flags);
+    int result = (int)syscall(SYS_accept4, fd, from.__sockaddr__, len, flags);
+    if (result >= 0 && from_nowhere)
+        from.__sockaddr__->sa_family = AF_UNIX;
+    return result;
+}
+
+ssize_t recv(int fd, void *to, size_t len, int flags)
+{
+    errno = next_error(receive_errors);
+    return errno != 0 ? -1 : syscall(SYS_recvfrom, fd, to, len, flags, NULL, NULL);
+}
+
+int shutdown(int fd, int how)
+{
+    errno = shutdown_error;
+    return errno != 0 ? -1 : (int)syscall(SYS_shutdown, fd, how);
+}
+
+int eventfd(unsigned value, int flags)
+{
+    errno = reserve_error;
+    return errno != 0 ? -1 : (int)syscall(SYS_eventfd2, value, flags);
+}
+
+int getsockname(int fd, __SOCKADDR_ARG out, socklen_t *len)
+{
+    errno = name_error;
+    return errno != 0 ? -1 : (int)syscall(SYS_getsockname, fd, out.__sockaddr__, len);
 }
 
 /* Allocations by number (the linker's --wrap): the fail_from-th fails, and n_fail - 1 after it.
@@ -129,6 +159,9 @@ static void setup(void)
     n_sends = 0;
     memset(send_errors, 0, sizeof send_errors);
     memset(accept_errors, 0, sizeof accept_errors);
+    memset(receive_errors, 0, sizeof receive_errors);
+    shutdown_error = reserve_error = name_error = 0;
+    from_nowhere = false;
     fake_start();
 }
 
@@ -882,6 +915,21 @@ START_TEST(a_connection_ends_after_a_thousand_messages_and_all_replies)
 }
 END_TEST
 
+/* To say so is not possible any more: its peer has gone meanwhile. */
+START_TEST(who_has_gone_by_the_thousandth_message_is_not_waited_for)
+{
+    static uint8_t bytes[1000 * 32];
+    connected();
+    int fd = connected();
+    shutdown_error = ENOTCONN;
+    for (uint16_t id = 0; id < 1000; id++)
+        frame(bytes + 32 * id, id, FAKE_NONE, 30);
+    write_bytes(fd, bytes, sizeof bytes);
+    expect_end(fd);
+    ck_assert_uint_eq(tcp_connections(tcp), 1);
+}
+END_TEST
+
 START_TEST(while_there_are_connections_enough_nobody_is_cut_off)
 {
     static uint8_t bytes[1100 * 32];
@@ -1086,6 +1134,66 @@ START_TEST(what_became_of_a_new_connection_does_not_hinder_the_next)
     ask(fd, 1, FAKE_ECHO);
     expect(fd, 1);
     ck_assert_uint_eq(counts().pauses, 0);
+}
+END_TEST
+
+START_TEST(who_comes_from_what_is_no_address_is_closed_and_nobody_else)
+{
+    from_nowhere = true;
+    int fd = connected();
+    expect_end(fd);
+    ck_assert_uint_eq(counts().accepted, 0);
+    ck_assert_uint_eq(tcp_connections(tcp), 0);
+    from_nowhere = false;
+    fd = connected();
+    ask(fd, 1, FAKE_ECHO);
+    expect(fd, 1);
+}
+END_TEST
+
+START_TEST(reading_that_is_interrupted_loses_nothing_and_one_that_fails_one_connection)
+{
+    int fd = connected(), other = connected();
+    receive_errors[0] = EINTR;
+    receive_errors[1] = EAGAIN;
+    ask(fd, 1, FAKE_ECHO);
+    expect(fd, 1);
+    receive_errors[0] = ETIMEDOUT; /* its network has gone */
+    ask(fd, 2, FAKE_ECHO);
+    expect_end(fd);
+    ask(other, 3, FAKE_ECHO);
+    expect(other, 3);
+}
+END_TEST
+
+/* Then nobody can be told, but nothing else is different. */
+START_TEST(without_a_reserve_accepting_pauses_and_goes_on_all_the_same)
+{
+    reserve_error = EMFILE;
+    create(10, 10);
+    listen_at("127.0.0.1");
+    int fd = client_socket(NULL);
+    connect_to(fd, "127.0.0.1");
+    accept_errors[0] = EMFILE;
+    ask(fd, 1, FAKE_ECHO);
+    expect_nothing(fd);
+    ck_assert_uint_eq(counts().pauses, 1);
+    fake_pass(1000);
+    expect(fd, 1);
+}
+END_TEST
+
+/* Replies over TCP leave by the connection, whatever its name. */
+START_TEST(who_asked_at_an_address_that_cannot_be_known_is_answered)
+{
+    create(10, 10);
+    listen_at("0.0.0.0");
+    int fd = client_socket(NULL);
+    connect_to(fd, "127.0.0.1");
+    name_error = ENOBUFS;
+    ask(fd, 1, FAKE_ECHO);
+    expect(fd, 1);
+    ck_assert(addr_is_unspecified(&fakedesk.last.local));
 }
 END_TEST
 
@@ -1414,11 +1522,14 @@ static void add_messages(Suite *suite)
     tcase_add_test(one, a_port_that_is_taken_is_an_error);
     TCase *scarce = add_case(suite, "scarce", setup_scarce);
     tcase_add_test(scarce, a_connection_ends_after_a_thousand_messages_and_all_replies);
+    tcase_add_test(scarce, who_has_gone_by_the_thousandth_message_is_not_waited_for);
     tcase_add_test(scarce, who_does_not_hang_up_after_that_is_closed_in_time);
     tcase_add_test(scarce, stopping_ends_those_that_linger_have_gone_or_were_held_back);
     TCase *many = add_case(suite, "addresses", setup);
     tcase_add_test(many, a_wildcard_listener_knows_which_address_was_asked);
     tcase_add_test(many, several_addresses_of_both_families_are_one_set);
+    tcase_add_test(many, without_a_reserve_accepting_pauses_and_goes_on_all_the_same);
+    tcase_add_test(many, who_asked_at_an_address_that_cannot_be_known_is_answered);
 }
 
 static void add_misbehaviour(Suite *suite)
@@ -1454,6 +1565,9 @@ static void add_time_and_limits(Suite *suite)
     TCase *one = add_case(suite, "who is let in", setup_one);
     tcase_add_test(one, who_is_not_allowed_is_closed_at_once);
     tcase_add_test(one, what_became_of_a_new_connection_does_not_hinder_the_next);
+    tcase_add_test(one, who_comes_from_what_is_no_address_is_closed_and_nobody_else);
+    tcase_add_test(
+        one, reading_that_is_interrupted_loses_nothing_and_one_that_fails_one_connection);
     tcase_add_test(one, without_memory_in_the_kernel_accepting_pauses);
     tcase_add_test(one, without_descriptors_accepting_pauses_and_nothing_spins);
     tcase_add_test(

@@ -5,6 +5,7 @@
 #include "net/sockaddr.h"
 #include "tests/unit/fakedesk.h"
 
+#include <arpa/inet.h>
 #include <check.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -20,8 +21,12 @@
 static int refusals[8]; /* errno of the next calls of sendmmsg; 0 ends them */
 static size_t n_refusals;
 static unsigned n_sendmmsg;
-static int receive_error;  /* errno of the next call of recvmmsg */
-static uint16_t from_port; /* if not 0: where all datagrams pretend to come from */
+static int receive_error;         /* errno of the next call of recvmmsg */
+static uint16_t from_port;        /* if not 0: where all datagrams pretend to come from */
+static sa_family_t from_family;   /* the same, of another family */
+static const char *asked_at;      /* the IPv6 address that they were sent to, by interface 7 */
+static bool has_source;           /* the last reply, if asked_at says so: it goes nowhere */
+static struct in6_pktinfo source; /* and this is it */
 
 static int next_refusal(void)
 {
@@ -32,14 +37,38 @@ static int next_refusal(void)
     return error;
 }
 
+static int note_source(const struct msghdr *h)
+{
+    const struct cmsghdr *m = CMSG_FIRSTHDR(h);
+    has_source = m != NULL;
+    if (has_source)
+        memcpy(&source, CMSG_DATA(m), sizeof source);
+    return 1;
+}
+
 int sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
 {
     int error = next_refusal();
     n_sendmmsg++;
+    if (asked_at != NULL)
+        return note_source(&v[0].msg_hdr);
     if (error == 0)
         return (int)syscall(SYS_sendmmsg, fd, v, n, flags);
     errno = error;
     return -1;
+}
+
+static void pretend(struct msghdr *h)
+{
+    struct in6_pktinfo info = {.ipi6_ifindex = 7};
+    if (from_port != 0)
+        ((struct sockaddr_in *)h->msg_name)->sin_port = htons(from_port);
+    if (from_family != 0)
+        ((struct sockaddr *)h->msg_name)->sa_family = from_family;
+    if (asked_at == NULL)
+        return;
+    ck_assert_int_eq(inet_pton(AF_INET6, asked_at, &info.ipi6_addr), 1);
+    memcpy(CMSG_DATA(CMSG_FIRSTHDR(h)), &info, sizeof info);
 }
 
 int recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags, struct timespec *timeout)
@@ -50,8 +79,8 @@ int recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags, struct timespec *
         return -1;
     }
     int got = (int)syscall(SYS_recvmmsg, fd, v, n, flags, timeout);
-    for (int i = 0; i < got && from_port != 0; i++)
-        ((struct sockaddr_in *)v[i].msg_hdr.msg_name)->sin_port = htons(from_port);
+    for (int i = 0; i < got; i++)
+        pretend(&v[i].msg_hdr);
     return got;
 }
 
@@ -85,6 +114,8 @@ static void setup(void)
     n_sendmmsg = 0;
     receive_error = 0;
     from_port = 0;
+    from_family = 0;
+    asked_at = NULL;
     fake_start();
 }
 
@@ -343,6 +374,52 @@ START_TEST(an_ipv6_wildcard_listener_does_too)
 }
 END_TEST
 
+/* Of an address that each interface may have, the reply leaves by the one that was asked. */
+START_TEST(who_asked_a_link_local_address_is_answered_by_its_interface)
+{
+    struct in6_addr expected;
+    listen_at("::");
+    asked_at = "fe80::1";
+    ck_assert_int_eq(inet_pton(AF_INET6, asked_at, &expected), 1);
+    ask_at("::1", 1, FAKE_ECHO);
+    fake_turns(3);
+    ck_assert_uint_eq(fakedesk.last.local.scope, 7);
+    ck_assert(has_source);
+    ck_assert_mem_eq(&source.ipi6_addr, &expected, sizeof expected);
+    ck_assert_uint_eq(source.ipi6_ifindex, 7);
+    asked_at = "2001:db8::1"; /* which is one and the same by whatever interface */
+    ask_at("::1", 2, FAKE_ECHO);
+    fake_turns(3);
+    ck_assert_uint_eq(fakedesk.last.local.scope, 0);
+    ck_assert_uint_eq(source.ipi6_ifindex, 0);
+}
+END_TEST
+
+/* Nobody may send from a group's address. */
+START_TEST(who_asked_a_group_is_answered_from_what_the_kernel_chooses)
+{
+    listen_at("::");
+    asked_at = "ff02::fb";
+    ask_at("::1", 1, FAKE_ECHO);
+    fake_turns(3);
+    ck_assert_uint_eq(fakedesk.n_seen, 1);
+    ck_assert_uint_eq(fakedesk.last.ifindex, 7);
+    ck_assert(addr_is_unspecified(&fakedesk.last.local));
+    ck_assert(!has_source);
+}
+END_TEST
+
+START_TEST(a_datagram_from_what_is_no_address_is_not_even_shown_to_the_desk)
+{
+    listen_at("127.0.0.1");
+    from_family = AF_UNIX;
+    ask(1, FAKE_ECHO);
+    expect_nothing();
+    ck_assert_uint_eq(fakedesk.n_seen, 0);
+    ck_assert_uint_eq(counts().ignored, 1);
+}
+END_TEST
+
 START_TEST(a_listener_at_one_address_knows_it_without_being_told)
 {
     listen_at("127.0.0.5");
@@ -464,6 +541,20 @@ START_TEST(a_full_socket_keeps_replies_and_stops_reading_until_it_takes_them)
 }
 END_TEST
 
+START_TEST(a_socket_that_is_full_again_keeps_later_replies_again)
+{
+    listen_at("127.0.0.1");
+    ask(1, FAKE_LATER);
+    fake_turns(2);
+    refusals[0] = refusals[1] = refusals[2] = EAGAIN;
+    fake_reply(0, 20);
+    expect(1);
+    ck_assert_uint_eq(n_refusals, 3);
+    ask(2, FAKE_ECHO); /* and it is read again */
+    expect(2);
+}
+END_TEST
+
 START_TEST(a_full_socket_keeps_a_batch_of_later_replies_and_counts_the_rest)
 {
     listen_at("127.0.0.1");
@@ -541,6 +632,10 @@ int main(void)
     tcase_add_test(replies, chatter_ports_are_not_even_shown_to_the_desk);
     tcase_add_test(addresses, a_wildcard_listener_replies_from_the_address_that_was_asked);
     tcase_add_test(addresses, an_ipv6_wildcard_listener_does_too);
+    tcase_add_test(addresses, who_asked_a_link_local_address_is_answered_by_its_interface);
+    tcase_add_test(addresses, who_asked_a_group_is_answered_from_what_the_kernel_chooses);
+    tcase_add_test(addresses, a_datagram_from_what_is_no_address_is_not_even_shown_to_the_desk);
+    tcase_add_test(addresses, a_socket_that_is_full_again_keeps_later_replies_again);
     tcase_add_test(addresses, a_listener_at_one_address_knows_it_without_being_told);
     tcase_add_test(addresses, both_families_share_a_port);
     tcase_add_test(addresses, two_listeners_on_one_port_fail);
