@@ -37,7 +37,7 @@ LIBS = -lev -lsodium -lzscanner -lsystemd -lseccomp -lcap-ng
 # Unit tests: each program, and the modules that it links. The list measures the coupling.
 UNIT = addr quantity rrtype rng wire rebind cookie cache cache_check predict predict_parts predict_check poison \
        poison_check special conf server resolvconf savefile log querylog trouble stats dump writer privilege sandbox reader tree ttls \
-       logline trace capture rehearsal findings stub report loop turn sockaddr udp tcp exchange
+       logline trace capture rehearsal findings stub visit report loop turn sockaddr udp tcp exchange
 UNIT_addr       = addr
 UNIT_quantity   = quantity
 UNIT_rrtype     = rrtype quantity
@@ -76,10 +76,16 @@ LINK_sandbox    = $(foreach f,syscall prctl sigaction seccomp_load seccomp_rule_
                   -Wl,--wrap=$(f))
 UNIT_reader     = ops/reader ops/sandbox ops/privilege ops/savefile ops/log $(CONF) addr quantity rebind $(WIRE)
 LINK_reader     = $(foreach f,socketpair fork dup2 strdup sendmsg recv conf_create sandbox_enter,-Wl,--wrap=$(f))
-UNIT_tree       = tools/tree tools/field tools/hostname quantity $(WIRE)
-UNIT_ttls       = tools/ttls tools/field tools/hostname quantity $(WIRE)
-UNIT_stub       = tools/stub net/sockaddr addr $(WIRE)
-UNIT_report     = tools/report
+UNIT_tree       = tools/tree tools/field tools/hostname quantity $(WIRE) tests/unit/scarce
+LINK_tree       = $(SCARCE)
+UNIT_ttls       = tools/ttls tools/field tools/hostname quantity $(WIRE) tests/unit/scarce
+LINK_ttls       = $(SCARCE)
+UNIT_stub       = tools/stub net/sockaddr addr $(WIRE) tests/unit/scarce
+LINK_stub       = $(SCARCE) $(foreach f,socket getrandom ev_timer_again,-Wl,--wrap=$(f))
+UNIT_visit      = tools/visit tools/tree tools/field tools/hostname quantity $(WIRE) tests/unit/scarce
+LINK_visit      = $(SCARCE)
+UNIT_report     = tools/report tests/unit/scarce
+LINK_report     = $(SCARCE)
 # What tests/unit/scarce.c stands before.
 SCARCE          = $(foreach f,malloc calloc realloc,-Wl,--wrap=$(f))
 UNIT_logline    = $(LOGLINE) addr

@@ -55,7 +55,7 @@ size_t hostname_read(const char *text, size_t len, uint8_t out[WIRE_NAME_MAX])
                 return 0;
             out[n++] = (uint8_t)byte;
         }
-        if (n == label + 1 || n + 1 > WIRE_NAME_MAX)
+        if (n == label + 1)
             return 0;
         out[label] = (uint8_t)(n - label - 1);
         r.at += r.at < r.end;

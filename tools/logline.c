@@ -232,7 +232,7 @@ static enum logline_kind read_dnsd(struct field line, struct logline *out)
                  transport = field_next(&rest), name = field_next(&rest), type = field_next(&rest),
                  source = field_next(&rest), rcode = field_next(&rest), bytes = field_next(&rest),
                  ms = field_next(&rest);
-    if (!read_time(out, time.at, time.len) || !out->has_year ||
+    if (!read_time(out, time.at, time.len) ||
         (!field_equal(transport, "udp") && !field_equal(transport, "tcp")))
         return LOGLINE_OTHER;
     enum logline_kind kind = kind_of_source(source);
@@ -252,17 +252,11 @@ static enum logline_kind read_dnsd(struct field line, struct logline *out)
 enum logline_kind logline_read(
     enum logline_form form, const char *line, size_t len, struct logline *out)
 {
-    struct field f = {.at = line, .len = len};
+    static enum logline_kind (*const readers[])(struct field, struct logline *) = {
+        [LOGLINE_TEXT] = read_text,
+        [LOGLINE_DNSMASQ] = read_dnsmasq,
+        [LOGLINE_UNBOUND] = read_unbound,
+        [LOGLINE_DNSD] = read_dnsd};
     out->took_ms = 0;
-    switch (form) {
-    case LOGLINE_TEXT:
-        return read_text(f, out);
-    case LOGLINE_DNSMASQ:
-        return read_dnsmasq(f, out);
-    case LOGLINE_UNBOUND:
-        return read_unbound(f, out);
-    case LOGLINE_DNSD:
-        return read_dnsd(f, out);
-    }
-    return LOGLINE_OTHER;
+    return readers[form]((struct field){.at = line, .len = len}, out);
 }

@@ -65,7 +65,7 @@ static bool is_dash(struct field f)
 /* Digits, with a minus before them or not. */
 static bool read_delay(struct field f, int32_t *out)
 {
-    bool negative = f.len > 0 && f.at[0] == '-';
+    bool negative = f.at[0] == '-'; /* no field is empty */
     uint64_t n;
     if (!field_number(
             (struct field){.at = f.at + negative, .len = f.len - negative}, TREE_DELAY_MAX_MS, &n))

@@ -62,9 +62,18 @@ static const struct {
     {"Jan", 0, 0, false, false},
     {"Jan  1 24:00:00", 0, 0, false, false},
     {"Jan 32 00:00:00", 0, 0, false, false},
+    {"Jan  0 00:00:00", 0, 0, false, false},
+    {"Janu 1 00:00:00", 0, 0, false, false},
+    {"Jan  1 23:60:00", 0, 0, false, false},
+    {"Jan  1 23:59:61", 0, 0, false, false},
+    {"Jan  1 23:59:60", 15, UINT64_C(86400000), false, false}, /* a leap second */
     {"Jan  1 00:00", 0, 0, false, false},
     {"2023-13-01T00:00:00", 0, 0, false, false},
     {"2023-00-01T00:00:00", 0, 0, false, false},
+    {"2023-01-00T00:00:00", 0, 0, false, false},
+    {"2023-01-32T00:00:00", 0, 0, false, false},
+    {"999999999999", 0, 0, false, false},
+    {"1970-01-01T00:00:00+01:00", 25, 0, true, false}, /* there is nothing before */
     {"1969-12-31T00:00:00", 0, 0, false, false},
     {"2023-11-14", 0, 0, false, false},
 };
@@ -243,6 +252,14 @@ START_TEST(a_question_of_another_class_in_the_log_of_unbound)
         reads(LOGLINE_UNBOUND, "[1700000000] unbound[1:0] info: ::1 version.bind. TXT CH", &l),
         LOGLINE_QUESTION);
     ck_assert_uint_eq(l.class, WIRE_CLASS_CH);
+    ck_assert_int_eq(
+        reads(LOGLINE_UNBOUND, "[1700000000] unbound[1:0] info: ::1 a.example. A HS", &l),
+        LOGLINE_QUESTION);
+    ck_assert_uint_ne(l.class, WIRE_CLASS_IN);
+    ck_assert_int_eq(
+        reads(LOGLINE_UNBOUND, "[1700000000] unbound[1:0] info: ::1 a.example. A ANY", &l),
+        LOGLINE_QUESTION);
+    ck_assert_uint_eq(l.class, WIRE_CLASS_ANY);
 }
 END_TEST
 
@@ -380,6 +397,21 @@ END_TEST
 
 /* ---- hostile lines --------------------------------------------------------------------------- */
 
+/* What stands behind a NUL would not be seen by who reads a string. */
+START_TEST(a_nul_is_part_of_no_address_and_no_number)
+{
+    static const char address[] =
+        "Nov 21 00:19:01 dnsmasq[1]: query[A] a.example from 10.0.0.1\0.evil";
+    static const char number[] =
+        "2026-03-01T12:00:00.123Z 10.0.0.1 udp a.example A cache NOERROR 56 1\0002";
+    struct logline l;
+    ck_assert_int_eq(logline_read(LOGLINE_DNSMASQ, address, sizeof address - 1, &l), LOGLINE_BAD);
+    ck_assert_ptr_nonnull(strstr(l.why, "is not an address"));
+    ck_assert_int_eq(logline_read(LOGLINE_DNSD, number, sizeof number - 1, &l), LOGLINE_BAD);
+    ck_assert_ptr_nonnull(strstr(l.why, "is not a time"));
+}
+END_TEST
+
 START_TEST(a_line_that_is_cut_or_bent_anywhere_is_not_read_beyond)
 {
     static const char *const lines[] = {"46762\tU1\twww.example.com\tAAAA",
@@ -432,6 +464,7 @@ int main(void)
     tcase_add_loop_test(tc, other_lines_of_dnsd, 0, N(not_dnsd));
     tcase_add_loop_test(tc, a_bad_line_in_the_log_of_dnsd, 0, N(bad_dnsd));
     tcase_add_test(tc, a_line_that_is_cut_or_bent_anywhere_is_not_read_beyond);
+    tcase_add_test(tc, a_nul_is_part_of_no_address_and_no_number);
     suite_add_tcase(s, tc);
     runner = srunner_create(s);
     srunner_run_all(runner, CK_NORMAL);

@@ -2,6 +2,8 @@
  * Never looks at how they are summed up. */
 #include "tools/report.h"
 
+#include "tests/unit/scarce.h"
+
 #include <check.h>
 #include <jansson.h>
 #include <locale.h>
@@ -103,6 +105,52 @@ START_TEST(a_full_bar_is_the_first_visit)
 }
 END_TEST
 
+/* 92 columns: 68 for the numbers, 2 between, 22 for the bar; and however wide, 60 at most. */
+START_TEST(a_bar_of_several_trees_and_of_a_wide_terminal)
+{
+    struct visit_result results[] = {{.wall_ms = 100, .dns_ms = 50}, {.wall_ms = 100}};
+    struct report *r = create(2, true, 92);
+    char *row = row_of(r, results);
+    ck_assert_ptr_nonnull(strstr(row, "0  ######................\n"));
+    free(row);
+    report_free(r);
+    r = create(1, true, 200);
+    row = row_of(r, results);
+    ck_assert_uint_eq(strlen(strstr(row, "0  ###") + 3), 60 + 1);
+    free(row);
+    report_free(r);
+}
+END_TEST
+
+/* Two medians need not be of the same tree: what was waited for DNS can be the more. */
+START_TEST(a_bar_is_never_longer_than_its_visit)
+{
+    struct visit_result results[] = {{.wall_ms = 100, .dns_ms = 100},
+        {.wall_ms = 100, .dns_ms = 100}, {.wall_ms = 100, .dns_ms = 100}};
+    struct report *r = create(3, true, 80);
+    free(row_of(r, results));
+    results[0].wall_ms = results[1].wall_ms = 50;
+    char *row = row_of(r, results);
+    ck_assert_ptr_nonnull(strstr(row, "0  #####\n"));
+    free(row);
+    report_free(r);
+}
+END_TEST
+
+START_TEST(bars_of_a_utf8_terminal_are_blocks)
+{
+    struct visit_result first = {.wall_ms = 100, .dns_ms = 50};
+    struct report *r;
+    if (setlocale(LC_CTYPE, "C.UTF-8") == NULL)
+        return;
+    r = create(1, true, 44);
+    char *row = row_of(r, &first);
+    ck_assert_ptr_nonnull(strstr(row, "0  \xe2\x96\x88\xe2\x96\x91\n"));
+    free(row);
+    report_free(r);
+}
+END_TEST
+
 START_TEST(no_time_and_no_room_make_no_bar)
 {
     struct visit_result none = {.questions = 1};
@@ -163,7 +211,7 @@ END_TEST
 
 START_TEST(a_path_that_is_not_utf8_is_json_all_the_same)
 {
-    static const char *const odd[] = {"\xff\x01.tree"};
+    static const char *const odd[] = {"\xff\x01\x7f.tree"};
     struct report_plan plan = {.server = "s", .trees = odd, .n_trees = 1};
     struct report *r = report_create(&plan);
     struct visit_result result = {.wall_ms = 1};
@@ -174,10 +222,66 @@ START_TEST(a_path_that_is_not_utf8_is_json_all_the_same)
     ck_assert_int_eq(report_add(r, &result), 0);
     ck_assert_int_eq(report_print_json(r, out), 0);
     fclose(out);
-    ck_assert_ptr_nonnull(strstr(text, "\"tree\": \"?\?.tree\""));
+    ck_assert_ptr_nonnull(strstr(text, "\"tree\": \"?\?\?.tree\""));
     free(text);
     report_free(r);
     report_free(NULL);
+}
+END_TEST
+
+/* ---- memory that runs out, a disk that is full ----------------------------------------------- */
+
+/* Two visits to two trees as JSON, in text; false when memory is out for anything. */
+static bool tell_visits(FILE *out)
+{
+    static const char *const odd[] = {"\xff.tree", "b.tree"};
+    struct report_plan plan = {.server = "s", .trees = odd, .n_trees = 2};
+    struct visit_result results[] = {{.wall_ms = 1}, {.wall_ms = 2}};
+    struct report *r = report_create(&plan);
+    bool ok = r != NULL && report_add(r, results) == 0 && report_add(r, results) == 0 &&
+              report_print_json(r, out) == 0;
+    report_free(r);
+    return ok;
+}
+
+START_TEST(memory_that_runs_out_is_told_and_never_less_than_all)
+{
+    char whole[4096] = "", text[4096];
+    unsigned n = 0, taken;
+    FILE *out = fmemopen(whole, sizeof whole, "w");
+    ck_assert_ptr_nonnull(out);
+    ck_assert_int_eq(tell_visits(out), true);
+    fclose(out);
+    json_set_alloc_funcs(scarce_malloc, free);
+    do {
+        memset(text, 0, sizeof text);
+        out = fmemopen(text, sizeof text, "w");
+        ck_assert_ptr_nonnull(out);
+        scarce_begin(++n, 1);
+        bool ok = tell_visits(out);
+        taken = scarce_end();
+        fclose(out);
+        ck_assert_msg(ok || taken >= n, "allocation %u of %u", n, taken);
+        if (ok)
+            ck_assert_str_eq(text, whole);
+    } while (taken >= n);
+    ck_assert_uint_gt(n, 20);
+}
+END_TEST
+
+START_TEST(json_that_cannot_be_written_is_told)
+{
+    struct report *r = create(1, false, 80);
+    struct visit_result result = {.wall_ms = 1};
+    FILE *full = fopen("/dev/full", "w");
+    if (full == NULL)
+        return;
+    ck_assert_int_eq(report_add(r, &result), 0);
+    ck_assert_int_eq(report_print_json(r, full), -1);
+    setvbuf(full, NULL, _IONBF, 0);
+    ck_assert_int_eq(report_print_json(r, full), -1);
+    fclose(full);
+    report_free(r);
 }
 END_TEST
 
@@ -189,9 +293,14 @@ int main(void)
     tcase_add_test(tc, one_tree_has_a_row_of_four_columns);
     tcase_add_test(tc, several_trees_are_summed_up);
     tcase_add_test(tc, a_full_bar_is_the_first_visit);
+    tcase_add_test(tc, a_bar_of_several_trees_and_of_a_wide_terminal);
+    tcase_add_test(tc, a_bar_is_never_longer_than_its_visit);
+    tcase_add_test(tc, bars_of_a_utf8_terminal_are_blocks);
     tcase_add_test(tc, no_time_and_no_room_make_no_bar);
     tcase_add_test(tc, json_has_every_visit_and_every_tree);
     tcase_add_test(tc, a_path_that_is_not_utf8_is_json_all_the_same);
+    tcase_add_test(tc, memory_that_runs_out_is_told_and_never_less_than_all);
+    tcase_add_test(tc, json_that_cannot_be_written_is_told);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -3,10 +3,14 @@
 #include "tools/stub.h"
 
 #include "net/sockaddr.h"
+#include "tests/unit/scarce.h"
 
 #include <check.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define QR      0x80
@@ -27,6 +31,44 @@ static enum stub_outcome outcome;
 static const uint8_t name[] = "\1a\7example";
 static const struct wire_question question = {
     .name = name, .name_len = sizeof(name), .type = WIRE_TYPE_A, .class = WIRE_CLASS_IN};
+
+/* ---- the system, as the tests want it -------------------------------------------------------- */
+
+static int no_socket; /* so many more of refused_type cannot be had */
+static int refused_type;
+static bool interrupted;      /* a signal comes in between */
+static struct ev_timer *wait; /* the one that is being waited for */
+
+int __real_socket(int domain, int type, int protocol);
+int __wrap_socket(int domain, int type, int protocol);
+ssize_t __real_getrandom(void *out, size_t len, unsigned flags);
+ssize_t __wrap_getrandom(void *out, size_t len, unsigned flags);
+void __real_ev_timer_again(struct ev_loop *in, struct ev_timer *timer);
+void __wrap_ev_timer_again(struct ev_loop *in, struct ev_timer *timer);
+
+int __wrap_socket(int domain, int type, int protocol)
+{
+    if (no_socket == 0 || (type & 0xff) != refused_type)
+        return __real_socket(domain, type, protocol);
+    no_socket--;
+    errno = EMFILE;
+    return -1;
+}
+
+ssize_t __wrap_getrandom(void *out, size_t len, unsigned flags)
+{
+    if (!interrupted)
+        return __real_getrandom(out, len, flags);
+    interrupted = false;
+    errno = EINTR;
+    return -1;
+}
+
+void __wrap_ev_timer_again(struct ev_loop *in, struct ev_timer *timer)
+{
+    wait = timer;
+    __real_ev_timer_again(in, timer);
+}
 
 static int bind_socket(int type, const struct addr *at, struct addr *bound)
 {
@@ -102,6 +144,24 @@ static void turn(void)
 {
     for (int i = 0; i < REPLIES; i++)
         ev_run(loop, EVRUN_NOWAIT);
+}
+
+/* The time that is waited for has passed. */
+static void pass(void)
+{
+    ev_feed_event(loop, wait, EV_TIMER);
+    turn();
+}
+
+/* Whether a question is in the server's socket; it is taken out. */
+static bool has_arrived(void)
+{
+    client_len = sizeof(client);
+    ssize_t n =
+        recvfrom(udp, query, sizeof(query), MSG_DONTWAIT, (struct sockaddr *)&client, &client_len);
+    if (n > 0)
+        query_len = (size_t)n;
+    return n > 0;
 }
 
 static void send_reply(uint8_t flags, uint8_t rcode)
@@ -206,6 +266,105 @@ START_TEST(each_question_has_its_own_port_and_the_source_it_was_given)
 }
 END_TEST
 
+START_TEST(silence_is_asked_three_times)
+{
+    uint8_t first[WIRE_QUERY_MAX];
+    ask_from(NULL);
+    memcpy(first, query, query_len);
+    for (int i = 1; i < STUB_TRIES; i++) {
+        ck_assert_int_eq(has_arrived(), false);
+        pass();
+        ck_assert_int_eq(has_arrived(), true);
+        ck_assert_mem_eq(query, first, query_len); /* the same question, from the same socket */
+        ck_assert_int_eq(n_done, 0);
+    }
+    pass();
+    assert_done(STUB_SILENT);
+    ck_assert_int_eq(has_arrived(), false);
+}
+END_TEST
+
+START_TEST(a_socket_that_could_not_be_had_is_tried_again)
+{
+    no_socket = 1;
+    refused_type = SOCK_DGRAM;
+    ck_assert_int_eq(stub_ask(stub, NULL, &question, on_done, &outcome), 0);
+    ck_assert_int_eq(has_arrived(), false);
+    pass();
+    ck_assert_int_eq(has_arrived(), true);
+    send_reply(0, 0);
+    assert_done(STUB_ANSWERED);
+}
+END_TEST
+
+START_TEST(no_socket_at_all_is_silence)
+{
+    struct addr not_ours;
+    for (int i = 0; i < 2; i++) {
+        n_done = 0;
+        no_socket = i == 0 ? STUB_TRIES : 0;
+        refused_type = SOCK_DGRAM;
+        addr_parse("192.0.2.1", 0, &not_ours); /* which no socket can be bound to */
+        ck_assert_int_eq(
+            stub_ask(stub, i == 0 ? NULL : &not_ours, &question, on_done, &outcome), 0);
+        for (int n = 0; n < STUB_TRIES; n++) {
+            ck_assert_int_eq(n_done, 0);
+            pass();
+        }
+        assert_done(STUB_SILENT);
+        ck_assert_int_eq(has_arrived(), false);
+    }
+}
+END_TEST
+
+START_TEST(a_server_that_nothing_leads_to_is_silence)
+{
+    struct addr broadcast;
+    struct stub *other;
+    addr_parse("255.255.255.255", 53, &broadcast); /* which connect refuses */
+    other = stub_create(loop, &broadcast);
+    ck_assert_ptr_nonnull(other);
+    ck_assert_int_eq(stub_ask(other, NULL, &question, on_done, &outcome), 0);
+    for (int n = 0; n < STUB_TRIES; n++)
+        pass();
+    assert_done(STUB_SILENT);
+    stub_free(other);
+}
+END_TEST
+
+START_TEST(memory_that_runs_out_is_told_before_anything_is_asked)
+{
+    struct addr at;
+    addr_parse("127.0.0.1", 53, &at);
+    scarce_begin(1, 1);
+    struct stub *none = stub_create(loop, &at);
+    scarce_end();
+    ck_assert_ptr_null(none);
+    scarce_begin(1, 1);
+    int failed = stub_ask(stub, NULL, &question, on_done, &outcome);
+    scarce_end();
+    ck_assert_int_eq(failed, -1);
+    turn();
+    ck_assert_int_eq(n_done, 0);
+    ck_assert_int_eq(has_arrived(), false);
+}
+END_TEST
+
+START_TEST(a_signal_leaves_no_id_that_can_be_guessed)
+{
+    unsigned zero = 0;
+    for (int i = 0; i < 4; i++) {
+        n_done = 0;
+        interrupted = true;
+        ask_from(NULL);
+        zero += query[0] == 0 && query[1] == 0;
+        send_reply(0, 0);
+        assert_done(STUB_ANSWERED);
+    }
+    ck_assert_uint_lt(zero, 4);
+}
+END_TEST
+
 /* ---- over TCP -------------------------------------------------------------------------------- */
 
 /* Truncates, and takes the connection with the question in it. */
@@ -278,6 +437,49 @@ START_TEST(a_connection_that_ends_or_lies_is_a_failure)
 }
 END_TEST
 
+START_TEST(a_connection_that_is_reset_is_a_failure)
+{
+    struct linger at_once = {.l_onoff = 1};
+    int fd = accept_question();
+    ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), 0);
+    close(fd);
+    turn();
+    assert_done(STUB_FAILED);
+}
+END_TEST
+
+/* A kernel may say that there is something to read, and then there is nothing. */
+START_TEST(a_connection_that_says_nothing_is_silence)
+{
+    int fd = accept_question();
+    for (int i = 0; i < 64; i++)
+        ev_feed_fd_event(loop, i, EV_READ);
+    turn();
+    ck_assert_int_eq(n_done, 0);
+    pass();
+    assert_done(STUB_SILENT);
+    close(fd);
+}
+END_TEST
+
+START_TEST(no_socket_and_no_memory_for_tcp_are_failures)
+{
+    ask_from(NULL);
+    no_socket = 1;
+    refused_type = SOCK_STREAM;
+    send_reply(TC, 0);
+    assert_done(STUB_FAILED);
+    n_done = 0;
+    ask_from(NULL);
+    uint8_t reply[WIRE_QUERY_MAX];
+    send_back(reply, make_reply(reply, TC, 0));
+    scarce_begin(1, 1);
+    turn();
+    scarce_end();
+    assert_done(STUB_FAILED);
+}
+END_TEST
+
 START_TEST(a_connection_that_is_refused_is_a_failure)
 {
     ask_from(NULL);
@@ -297,8 +499,17 @@ int main(void)
     tcase_add_test(tc, a_reply_that_does_not_parse_is_a_failure);
     tcase_add_test(tc, a_bare_header_with_an_error_is_a_failure);
     tcase_add_test(tc, each_question_has_its_own_port_and_the_source_it_was_given);
+    tcase_add_test(tc, silence_is_asked_three_times);
+    tcase_add_test(tc, a_socket_that_could_not_be_had_is_tried_again);
+    tcase_add_test(tc, no_socket_at_all_is_silence);
+    tcase_add_test(tc, a_server_that_nothing_leads_to_is_silence);
+    tcase_add_test(tc, memory_that_runs_out_is_told_before_anything_is_asked);
+    tcase_add_test(tc, a_signal_leaves_no_id_that_can_be_guessed);
     tcase_add_test(tc, a_truncated_answer_is_asked_again_over_tcp);
     tcase_add_test(tc, a_connection_that_ends_or_lies_is_a_failure);
+    tcase_add_test(tc, a_connection_that_is_reset_is_a_failure);
+    tcase_add_test(tc, a_connection_that_says_nothing_is_silence);
+    tcase_add_test(tc, no_socket_and_no_memory_for_tcp_are_failures);
     tcase_add_test(tc, a_connection_that_is_refused_is_a_failure);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);

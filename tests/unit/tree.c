@@ -2,6 +2,7 @@
  * Never looks at how they are read. */
 #include "tools/tree.h"
 
+#include "tests/unit/scarce.h"
 #include "tools/hostname.h"
 
 #include <check.h>
@@ -289,6 +290,33 @@ static size_t read_name(const char *text, uint8_t out[WIRE_NAME_MAX])
     return hostname_read(text, strlen(text), out);
 }
 
+/* Check's assertions need memory themselves. */
+static void note_plainly(void *ctx, size_t line, const char *why)
+{
+    size_t len = strlen(ctx);
+    snprintf((char *)ctx + len, sizeof(reported) - len, "%zu: %s\n", line, why);
+}
+
+START_TEST(memory_that_runs_out_is_told)
+{
+    static char text[100 * 32];
+    unsigned n = 0, taken;
+    size_t len = 0;
+    for (unsigned i = 0; i < 100; i++) /* more than there is room for at first */
+        len += (size_t)snprintf(text + len, sizeof(text) - len, "n%u.example - -\n", i);
+    do {
+        reported[0] = '\0';
+        scarce_begin(++n, SCARCE_FOR_EVER);
+        struct tree *t = tree_read(text, len, note_plainly, reported);
+        taken = scarce_end();
+        ck_assert_int_eq(t == NULL, taken >= n);
+        ck_assert_int_eq(strstr(reported, ": out of memory\n") == NULL, taken < n);
+        tree_free(t);
+    } while (taken >= n);
+    ck_assert_uint_ge(n, 5);
+}
+END_TEST
+
 START_TEST(names_become_labels)
 {
     static const uint8_t expected[] = "\3www\7example";
@@ -381,6 +409,7 @@ static void add_mistakes(Suite *suite)
     tcase_add_test(tc, what_a_message_repeats_is_safe_and_short);
     tcase_add_test(tc, too_many_names_are_told_once);
     tcase_add_test(tc, a_bent_file_is_read_or_refused);
+    tcase_add_test(tc, memory_that_runs_out_is_told);
     suite_add_tcase(suite, tc);
 }
 

@@ -2,6 +2,7 @@
  * Never looks at how they are kept. */
 #include "tools/ttls.h"
 
+#include "tests/unit/scarce.h"
 #include "tools/hostname.h"
 
 #include <check.h>
@@ -49,6 +50,23 @@ START_TEST(names_have_the_ttl_of_their_line)
     ck_assert_uint_eq(ttl_of(t, "example"), UNKNOWN);
     ck_assert_uint_eq(ttl_of(t, "d.c.example"), UNKNOWN);
     ttls_free(t);
+}
+END_TEST
+
+START_TEST(memory_that_runs_out_is_told)
+{
+    static const char text[] = "a.example 60\nb.example 60\n";
+    unsigned n = 0, taken;
+    do {
+        reported[0] = '\0';
+        scarce_begin(++n, SCARCE_FOR_EVER);
+        struct ttls *t = ttls_read(text, strlen(text), note, NULL);
+        taken = scarce_end();
+        ck_assert_int_eq(t == NULL, taken >= n);
+        ck_assert_int_eq(strstr(reported, ": out of memory\n") == NULL, taken < n);
+        ttls_free(t);
+    } while (taken >= n);
+    ck_assert_uint_ge(n, 3);
 }
 END_TEST
 
@@ -100,6 +118,7 @@ int main(void)
     TCase *tc = tcase_create("ttls");
     tcase_add_test(tc, names_have_the_ttl_of_their_line);
     tcase_add_test(tc, many_names_are_all_found);
+    tcase_add_test(tc, memory_that_runs_out_is_told);
     tcase_add_test(tc, no_table_and_an_empty_one_know_no_name);
     tcase_add_test(tc, every_mistake_is_told_with_its_line);
     suite_add_tcase(suite, tc);
