@@ -36,7 +36,7 @@ LIBS = -lev -lsodium -lzscanner -lsystemd -lseccomp -lcap-ng
 
 # Unit tests: each program, and the modules that it links. The list measures the coupling.
 UNIT = addr quantity rrtype rng wire rebind cookie cache cache_check predict predict_parts predict_check poison \
-       poison_check special conf server resolvconf savefile log querylog trouble stats dump writer privilege sandbox reader tree ttls \
+       poison_check special conf server resolvconf savefile log querylog trouble stats dump learned writer privilege sandbox reader tree ttls \
        logline trace capture rehearsal findings stub visit report loop turn sockaddr udp tcp exchange
 UNIT_addr       = addr
 UNIT_quantity   = quantity
@@ -66,6 +66,7 @@ UNIT_querylog   = ops/querylog ops/log $(WIRE) addr rrtype quantity
 UNIT_trouble    = ops/trouble ops/querylog server addr rrtype quantity $(WIRE)
 UNIT_stats      = ops/stats wire_name addr
 UNIT_dump       = ops/dump ops/savefile ops/writer rrtype quantity $(WIRE)
+UNIT_learned    = ops/learned ops/savefile ops/writer ops/log
 UNIT_writer     = ops/writer
 LINK_writer     = -Wl,--wrap=close_range
 UNIT_privilege  = ops/privilege ops/log
@@ -105,7 +106,7 @@ LINK_sockaddr   = $(foreach f,socket connect setsockopt getsockname,-Wl,--wrap=$
 UNIT_udp        = net/udp net/turn net/sockaddr addr ops/log tests/unit/fakedesk
 UNIT_tcp        = net/tcp net/turn net/sockaddr addr $(WIRE) ops/log tests/unit/fakedesk
 UNIT_exchange   = net/exchange net/exchange_udp net/exchange_tcp net/turn net/sockaddr addr rng $(WIRE) ops/log
-LINK_savefile   = $(foreach f,fsync rename,-Wl,--wrap=$(f))
+LINK_savefile   = $(foreach f,fsync rename write fchmod close unlink open realloc,-Wl,--wrap=$(f))
 LINK_exchange   = $(foreach f,connect bind setsockopt getsockopt recv recvmmsg malloc calloc realloc,-Wl,--wrap=$(f))
 LINK_tcp        = $(foreach f,malloc calloc realloc,-Wl,--wrap=$(f))
 CHECK_LIBS = -lcheck -lsubunit -lm -lrt -lpthread -lsodium -lzscanner -lev -ljansson -lpcap -lseccomp -lcap-ng

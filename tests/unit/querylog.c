@@ -227,6 +227,37 @@ START_TEST(where_reopening_fails_lines_go_on_to_the_old_file)
 }
 END_TEST
 
+/* A dash is standard output; with a file behind it here. */
+START_TEST(standard_output_takes_lines_and_stays_open)
+{
+    int fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    int before = dup(STDOUT_FILENO);
+    ck_assert_int_eq(dup2(fd, STDOUT_FILENO), STDOUT_FILENO);
+    close(fd);
+    struct querylog *q = querylog_open("-");
+    querylog_write(q, &end);
+    ck_assert_int_eq(querylog_reopen(q), 0);
+    querylog_write(q, &end);
+    querylog_close(q);
+    ck_assert_int_ge(fcntl(STDOUT_FILENO, F_GETFD), 0);
+    ck_assert_int_eq(dup2(before, STDOUT_FILENO), STDOUT_FILENO);
+    close(before);
+    assert_whole_lines(read_text(log_path), 2);
+}
+END_TEST
+
+START_TEST(a_closed_standard_output_is_told)
+{
+    int before = dup(STDOUT_FILENO);
+    close(STDOUT_FILENO);
+    struct querylog *q = querylog_open("-");
+    ck_assert_int_eq(dup2(before, STDOUT_FILENO), STDOUT_FILENO);
+    close(before);
+    ck_assert_ptr_null(q);
+    ck_assert_uint_eq(count(read_text(stderr_path), "query log -: Bad file descriptor"), 1);
+}
+END_TEST
+
 START_TEST(a_full_disk_leaves_whole_lines_out_and_tells_how_many)
 {
     const struct rlimit small = {.rlim_cur = 1000, .rlim_max = RLIM_INFINITY};
@@ -298,6 +329,8 @@ int main(void)
     tcase_add_test(files, a_file_that_cannot_be_opened_is_told);
     tcase_add_test(files, after_rotation_lines_go_to_the_new_file);
     tcase_add_test(files, where_reopening_fails_lines_go_on_to_the_old_file);
+    tcase_add_test(files, standard_output_takes_lines_and_stays_open);
+    tcase_add_test(files, a_closed_standard_output_is_told);
     tcase_add_test(files, a_full_disk_leaves_whole_lines_out_and_tells_how_many);
     tcase_add_test(files, a_reader_that_does_not_read_is_not_waited_for);
     suite_add_tcase(suite, lines);

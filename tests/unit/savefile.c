@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +45,81 @@ int __wrap_rename(const char *from, const char *to)
 {
     note('r');
     return __real_rename(from, to);
+}
+
+/* Which call fails, with which error, and how often; 0: none. */
+static struct {
+    enum { NOTHING, WRITE, FCHMOD, CLOSE, UNLINK, OPEN_DIRECTORY, REALLOC } what;
+    int error, n_times;
+} lost;
+static size_t write_at_most; /* bytes a call; 0: all */
+
+static bool loses(unsigned what)
+{
+    if ((unsigned)lost.what != what || lost.n_times == 0)
+        return false;
+    lost.n_times--;
+    errno = lost.error;
+    return true;
+}
+
+static void lose(unsigned what, int error, int n_times)
+{
+    lost.what = what;
+    lost.error = error;
+    lost.n_times = n_times;
+}
+
+ssize_t __real_write(int fd, const void *bytes, size_t len);
+ssize_t __wrap_write(int fd, const void *bytes, size_t len);
+int __real_fchmod(int fd, mode_t mode);
+int __wrap_fchmod(int fd, mode_t mode);
+int __real_close(int fd);
+int __wrap_close(int fd);
+int __real_unlink(const char *path);
+int __wrap_unlink(const char *path);
+int __real_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...);
+void *__real_realloc(void *old, size_t len);
+void *__wrap_realloc(void *old, size_t len);
+
+ssize_t __wrap_write(int fd, const void *bytes, size_t len)
+{
+    if (loses(WRITE))
+        return -1;
+    return __real_write(fd, bytes, write_at_most != 0 && len > write_at_most ? write_at_most : len);
+}
+
+int __wrap_fchmod(int fd, mode_t mode)
+{
+    return loses(FCHMOD) ? -1 : __real_fchmod(fd, mode);
+}
+
+/* As Linux does: closed it is. */
+int __wrap_close(int fd)
+{
+    int result = __real_close(fd);
+    return loses(CLOSE) ? -1 : result;
+}
+
+int __wrap_unlink(const char *path)
+{
+    return loses(UNLINK) ? -1 : __real_unlink(path);
+}
+
+int __wrap_open(const char *path, int flags, ...)
+{
+    va_list args;
+    va_start(args, flags);
+    mode_t mode = (flags & O_CREAT) != 0 ? va_arg(args, mode_t) : 0;
+    va_end(args);
+    return (flags & O_DIRECTORY) != 0 && loses(OPEN_DIRECTORY) ? -1
+                                                               : __real_open(path, flags, mode);
+}
+
+void *__wrap_realloc(void *old, size_t len)
+{
+    return loses(REALLOC) ? NULL : __real_realloc(old, len);
 }
 
 /* A path in the directory of this test; in one of four buffers in turn. */
@@ -270,6 +347,52 @@ START_TEST(a_path_too_long_is_told)
 }
 END_TEST
 
+/* A file that is not whole never gets the name. */
+START_TEST(a_step_that_fails_leaves_the_old_file_and_nothing_beside_it)
+{
+    static const struct {
+        unsigned what;
+        int error;
+    } steps[] = {{WRITE, ENOSPC}, {FCHMOD, EPERM}, {CLOSE, EIO}, {UNLINK, EROFS}};
+    ck_assert_int_eq(write_text(in_directory("f"), "old"), 0);
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        lose(steps[i].what, steps[i].error, 1);
+        errno = 0;
+        ck_assert_int_eq(write_text(in_directory("f"), "new"), -1);
+        ck_assert_int_eq(errno, steps[i].error);
+        assert_holds(in_directory("f"), "old");
+        ck_assert_int_eq(files_in_directory(), 1);
+    }
+}
+END_TEST
+
+START_TEST(writing_that_is_interrupted_or_comes_in_pieces_is_whole_in_the_end)
+{
+    write_at_most = 3;
+    lose(WRITE, EINTR, 2);
+    ck_assert_int_eq(write_text(in_directory("f"), "all of it"), 0);
+    ck_assert_int_eq(lost.n_times, 0);
+    assert_holds(in_directory("f"), "all of it");
+}
+END_TEST
+
+/* The file is in place, and that is what was asked for. */
+START_TEST(a_directory_that_cannot_be_synced_is_no_failure)
+{
+    lose(OPEN_DIRECTORY, EACCES, 1);
+    ck_assert_int_eq(write_text(in_directory("f"), "new"), 0);
+    ck_assert_int_eq(lost.n_times, 0);
+    assert_holds(in_directory("f"), "new");
+}
+END_TEST
+
+START_TEST(a_file_at_the_top_is_in_the_root)
+{
+    int expected = access("/", W_OK | X_OK);
+    ck_assert_int_eq(savefile_check("/dnsd-of-nobody"), expected);
+}
+END_TEST
+
 /* ---- reading --------------------------------------------------------------------------------- */
 
 static void assert_not_read(const char *path, size_t max, int why)
@@ -321,6 +444,14 @@ START_TEST(no_bound_at_all_does_not_overflow)
 }
 END_TEST
 
+START_TEST(a_file_that_grows_beyond_memory_is_told_and_nothing_leaks)
+{
+    lose(REALLOC, ENOMEM, 1);
+    assert_not_read("/dev/zero", 1000000, ENOMEM);
+    ck_assert_int_eq(lost.n_times, 0);
+}
+END_TEST
+
 START_TEST(what_could_make_us_wait_is_refused)
 {
     ck_assert_int_eq(mkfifo(in_directory("pipe"), 0600), 0);
@@ -351,10 +482,15 @@ int main(void)
     tcase_add_test(writing, a_missing_directory_is_told);
     tcase_add_test(writing, a_directory_in_its_place_is_told_and_nothing_stays_beside_it);
     tcase_add_test(writing, a_path_too_long_is_told);
+    tcase_add_test(writing, a_step_that_fails_leaves_the_old_file_and_nothing_beside_it);
+    tcase_add_test(writing, writing_that_is_interrupted_or_comes_in_pieces_is_whole_in_the_end);
+    tcase_add_test(writing, a_directory_that_cannot_be_synced_is_no_failure);
+    tcase_add_test(writing, a_file_at_the_top_is_in_the_root);
     tcase_add_test(reading, the_bound_holds_to_the_byte);
     tcase_add_test(reading, a_file_that_tells_no_size_is_read_and_bounded);
     tcase_add_test(reading, no_bound_at_all_does_not_overflow);
     tcase_add_test(reading, what_could_make_us_wait_is_refused);
+    tcase_add_test(reading, a_file_that_grows_beyond_memory_is_told_and_nothing_leaks);
     suite_add_tcase(suite, writing);
     suite_add_tcase(suite, reading);
     SRunner *runner = srunner_create(suite);
