@@ -15,6 +15,7 @@
 #define HASH_NONFATAL_OOM 1
 #include "flight.h"
 
+#include <assert.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -193,11 +194,7 @@ void flights_free(struct flights *all)
 {
     if (all == NULL)
         return;
-    while (all->n > 0) {
-        struct flight *f = all->heap[all->n - 1];
-        flight_remove(f);
-        flight_free(f);
-    }
+    assert(all->n == 0);
     free(all->heap);
     free(all);
 }
@@ -263,9 +260,8 @@ static void finish(struct flight *f, const struct flight_result *r)
     struct flights *all = f->all;
     flight_remove(f);
     wake_all(f, r);
-    if (all->world.landed != NULL)
-        all->world.landed(
-            all->world.ctx, f->key, f->key_len, r->outcome == FLIGHT_ANSWERED, all->now_ms);
+    all->world.landed(
+        all->world.ctx, f->key, f->key_len, r->outcome == FLIGHT_ANSWERED, all->now_ms);
     flight_free(f);
 }
 
@@ -302,8 +298,9 @@ static bool stale_result(struct flight *f, struct flight_result *r)
 {
     struct flights *all = f->all;
     struct cache_view v;
-    if (!find_stale(f, &v) || v.len > sizeof all->packed)
+    if (!find_stale(f, &v))
         return false;
+    assert(v.len <= sizeof all->packed); /* what store() put there */
     memcpy(all->packed, v.value, v.len); /* a wake may change the cache */
     *r = (struct flight_result){
         .outcome = FLIGHT_STALE,
@@ -321,7 +318,7 @@ static void store_failure(const struct flight *f, uint16_t rcode)
     struct cache_view v;
     uint8_t last_s = 0;
     if (cache_peek(all->world.cache, f->key, f->key_len, all->now_ms, &v) != CACHE_MISS &&
-        v.kind == CACHE_FAILURE && v.len == FAILURE_LEN)
+        v.kind == CACHE_FAILURE)
         last_s = v.value[2];
     unsigned s = last_s == 0 ? FAILURE_MIN_S : last_s * 2U;
     if (s > FAILURE_MAX_S)
@@ -812,7 +809,7 @@ static void become_wanted(struct flight *f)
     f->speculative = false;
     all->counts.speculative--;
     f->give_up_ms = all->now_ms + FLIGHT_LIFE_MS;
-    if (f->retry_ms == FLIGHT_NEVER_MS && f->udp_sent < FLIGHT_UDP_MAX)
+    if (f->retry_ms == FLIGHT_NEVER_MS)
         f->retry_ms = all->now_ms;
 }
 
@@ -868,21 +865,6 @@ void flight_nudge(struct flights *all, const uint8_t *key, size_t key_len)
     f->nudged = true;
     send_udp(f);
     heap_settle(all, f);
-}
-
-void flight_leave(struct flights *all, const uint8_t *key, size_t key_len, struct flight_waiter *w)
-{
-    struct flight *f = find(all, key, key_len);
-    if (f == NULL)
-        return;
-    for (struct flight_waiter **at = &f->waiters; *at != NULL; at = &(*at)->next) {
-        if (*at != w)
-            continue;
-        *at = w->next;
-        if (w->next == NULL)
-            f->waiters_end = at;
-        return;
-    }
 }
 
 bool flight_prefetch(struct flights *all, const uint8_t *key, size_t key_len)

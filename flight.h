@@ -90,12 +90,12 @@ struct flight_world {
     struct servers *servers;
     struct upstream *upstream;
     struct rng *rng;
-    flight_landed *landed; /* may be NULL */
+    flight_landed *landed;
     void *ctx;
 };
 
 /* The clock of callbacks from the upstream door: flights_clock and flights_tick set it. NULL when
- * memory is out. flights_free wakes nobody; everybody must have left or been woken. */
+ * memory is out. flights_free comes behind flights_end. */
 struct flights *flights_create(const struct flight_conf *conf, const struct flight_world *world,
     const uint8_t seed[CACHE_SEED_LEN]);
 void flights_free(struct flights *f);
@@ -128,9 +128,6 @@ void flight_echoed(struct flights *f, const uint8_t *key, size_t key_len, const 
 /* A client repeats a question that is under way: one early message to the next server, once a
  * flight. */
 void flight_nudge(struct flights *f, const uint8_t *key, size_t key_len);
-
-/* The waiter does not want to know any more. The flight goes on. */
-void flight_leave(struct flights *f, const uint8_t *key, size_t key_len, struct flight_waiter *w);
 
 /* Asks for key without anybody waiting. Returns whether it is on its way now. */
 bool flight_prefetch(struct flights *f, const uint8_t *key, size_t key_len);

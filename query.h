@@ -80,8 +80,7 @@ struct query_conf {
 };
 
 /* world and conf are copied (the allow array is not). seed keys the tables of clients and their
- * cookies. NULL when memory is out. query_desk_free frees the queries that still wait, without a
- * word to their clients. */
+ * cookies. NULL when memory is out. query_desk_free comes behind flights_end: nobody waits then. */
 struct query_desk *query_desk_create(const struct query_conf *conf, const struct query_world *world,
     const uint8_t seed[QUERY_SEED_LEN]);
 void query_desk_free(struct query_desk *d);

@@ -687,6 +687,54 @@ START_TEST(badcookie_is_mended_and_never_told_to_the_client)
 }
 END_TEST
 
+/* Our cookie is never good enough over UDP. TCP is refused where there is a ctx. */
+static void never_likes_cookies(struct world *world, struct sent *s, void *ctx)
+{
+    uint8_t out[WIRE_MESSAGE_MAX];
+    (void)world;
+    if (s->transport == UPSTREAM_UDP)
+        world_plan(s, 10, UPSTREAM_REPLY, out, opt_reply(s, WIRE_BADCOOKIE, true, out));
+    else if (ctx != NULL)
+        world_plan(s, 10, UPSTREAM_REFUSED, NULL, 0);
+    else
+        world_answer_after(s, 10);
+}
+
+/* RFC 7873 5.3: there no cookie is needed. */
+START_TEST(a_cookie_that_is_refused_again_leads_to_tcp)
+{
+    w->server = never_likes_cookies;
+    struct asked *a = world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    world_run_for(w, 1000);
+    ck_assert_uint_eq(asked_took(a), 30);
+    ck_assert_uint_eq(asked_answers(a), 1);
+    ck_assert_uint_eq(sent_over(w, UPSTREAM_UDP), 2);
+    ck_assert_uint_eq(sent_over(w, UPSTREAM_TCP), 1);
+}
+END_TEST
+
+START_TEST(a_cookie_that_is_refused_for_ever_is_a_servfail)
+{
+    w->server = never_likes_cookies;
+    w->server_ctx = w;
+    struct asked *a = world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    world_run_for(w, 6000);
+    ck_assert_uint_eq(asked_rcode(a), WIRE_SERVFAIL); /* BADCOOKIE is between us and the server */
+    ck_assert_uint_le(sent_over(w, UPSTREAM_UDP), FLIGHT_UDP_MAX);
+    ck_assert_uint_eq(sent_over(w, UPSTREAM_TCP), 1);
+}
+END_TEST
+
+START_TEST(where_our_own_address_is_not_known_questions_go_out_all_the_same)
+{
+    w->no_source = true;
+    w->server = wants_cookies;
+    struct asked *a = world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    world_run_for(w, 1000);
+    ck_assert_uint_eq(asked_answers(a), 1);
+}
+END_TEST
+
 /* The client part of the cookie of the n-th message, and the length of all of it. */
 static size_t cookie_sent(size_t n, uint8_t client_part[8])
 {
@@ -810,6 +858,25 @@ START_TEST(one_odd_answer_does_not_switch_edns_off)
     world_ask(w, 1, "b.example", WIRE_TYPE_A);
     ck_assert(has_opt(w->sent[w->n_sent - 1]));
     world_run_for(w, 100);
+}
+END_TEST
+
+/* It came without EDNS, and so without the signatures that its server has. */
+START_TEST(what_a_server_answered_without_edns_once_is_not_kept_for_those_who_check_it)
+{
+    uint8_t msg[WIRE_QUERY_MAX];
+    struct client c = world_client(w, 1, CLIENT_UDP);
+    w->server = one_odd_answer;
+    world_ask(w, 1, "a.example", WIRE_TYPE_A); /* it has EDNS */
+    world_run_for(w, 100);
+    for (uint16_t i = 0; i < 2; i++) {
+        struct asked *a = world_ask_raw(w, &c, msg,
+            world_question(msg, i, "odd.example", WIRE_TYPE_A, WIRE_CLASS_IN, WIRE_RD, 1232, true));
+        world_run_for(w, 100);
+        ck_assert_uint_eq(asked_answers(a), 1);
+        ck_assert_uint_eq(asked_took(a), 20);
+    }
+    ck_assert_uint_eq(sent_count(w, "odd.example", WIRE_TYPE_A), 4);
 }
 END_TEST
 
@@ -1138,6 +1205,71 @@ START_TEST(what_is_set_aside_is_bounded_in_all)
 }
 END_TEST
 
+static void answer_with(struct sent *s, uint8_t last, uint64_t delay_ms)
+{
+    const uint8_t ip[4] = {192, 0, 2, last};
+    uint8_t out[WIRE_MESSAGE_MAX];
+    size_t len = world_reply_start(s, 0, out);
+    len = world_add(out, len, 0, s->name, WIRE_TYPE_A, 60, ip, 4);
+    world_plan(s, delay_ms, UPSTREAM_REPLY, out, len);
+}
+
+/* Somebody guesses IDs, and TCP refuses in the end. Meanwhile the second server answers, and then
+ * the first one, which was silent so long. */
+static void two_are_set_aside(struct world *world, struct sent *s, void *ctx)
+{
+    (void)ctx;
+    if (s->transport == UPSTREAM_TCP) {
+        world_plan(s, 60, UPSTREAM_REFUSED, NULL, 0);
+    } else if (world->n_sent == 2) {
+        world_plan(s, 1, UPSTREAM_SUSPECT, NULL, 0);
+        answer_with(s, 2, 10);
+        answer_with(world->sent[0], 1, 20);
+    }
+}
+
+START_TEST(of_two_answers_that_wait_for_tcp_the_first_counts)
+{
+    restart(2);
+    w->server = two_are_set_aside;
+    struct asked *a = world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    world_run_for(w, 2000);
+    ck_assert_uint_eq(sent_over(w, UPSTREAM_UDP), 2);
+    ck_assert_uint_eq(asked_answers(a), 1);
+    ck_assert_uint_eq(a->answered_ms, w->sent[1]->sent_ms + 61);
+    ck_assert_uint_eq(a->reply[a->len - 12], 2); /* before the OPT record */
+}
+END_TEST
+
+/* ---- the way upstream is out of memory --------------------------------------------------------
+ */
+
+START_TEST(a_door_that_stays_shut_is_a_servfail_in_time)
+{
+    w->door_shut = true;
+    struct asked *a = world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    ck_assert(!a->answered);
+    world_run_for(w, 10000);
+    ck_assert_uint_eq(asked_rcode(a), WIRE_SERVFAIL);
+    ck_assert_uint_le(asked_took(a), FLIGHT_LIFE_MS);
+    struct server_state state;
+    ck_assert_int_eq(servers_state(core_servers(w->core), 0, w->now_ms, &state), 0);
+    ck_assert_uint_eq(state.silent, 0); /* nobody asked it */
+}
+END_TEST
+
+START_TEST(a_door_that_opens_again_is_tried_in_a_moment)
+{
+    w->door_shut = true;
+    struct asked *a = world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    world_run_for(w, 10);
+    w->door_shut = false;
+    world_run_for(w, 1000);
+    ck_assert_uint_eq(asked_answers(a), 1);
+    ck_assert_uint_eq(asked_took(a), 340);
+}
+END_TEST
+
 /* ---- a machine that slept -------------------------------------------------------------------- */
 
 static void deaf_once(struct world *world, struct sent *s, void *ctx)
@@ -1212,6 +1344,41 @@ START_TEST(who_waited_before_a_suspend_is_asked_for_again)
 }
 END_TEST
 
+START_TEST(after_a_suspend_a_door_that_is_shut_is_tried_in_a_moment)
+{
+    uint64_t awake_ms = w->now_ms + 1000;
+    w->server = silent_at_first;
+    w->server_ctx = &awake_ms;
+    struct asked *a = world_ask(w, 1, "slept.example", WIRE_TYPE_A);
+    world_run_for(w, 100);
+    w->door_shut = true;
+    suspend();
+    w->door_shut = false;
+    world_run_for(w, 340);
+    ck_assert(a->answered);
+    ck_assert_uint_eq(sent_count(w, "slept.example", WIRE_TYPE_A), 2);
+}
+END_TEST
+
+/* Whoever has the stale answer is not told again, though the flight begins anew. */
+START_TEST(after_a_suspend_nobody_gets_the_stale_answer_twice)
+{
+    fill_then_silence();
+    struct asked *a = world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    world_run_for(w, 2000);
+    ck_assert_uint_eq(a->n_replies, 1);
+    suspend();
+    world_run_for(w, 2000);
+    ck_assert_uint_eq(a->n_replies, 1);
+    ck_assert_uint_gt(sent_count(w, "a.example", WIRE_TYPE_A), 2);
+    struct asked *b = world_ask(w, 2, "a.example", WIRE_TYPE_A);
+    world_run_for(w, 10000);
+    ck_assert_uint_eq(a->n_replies, 1);
+    ck_assert_uint_eq(b->n_replies, 1);
+    ck_assert_uint_eq(asked_rcode(b), WIRE_NOERROR);
+}
+END_TEST
+
 START_TEST(after_a_suspend_there_are_as_many_tries_as_before_and_no_more)
 {
     w->server = silent;
@@ -1272,11 +1439,15 @@ static void add_tests(TCase *t)
     tcase_add_test(t, nxdomain_replaces_the_stale_answer_at_once);
     tcase_add_test(t, without_stale_ttl_there_is_none);
     tcase_add_test(t, badcookie_is_mended_and_never_told_to_the_client);
+    tcase_add_test(t, a_cookie_that_is_refused_again_leads_to_tcp);
+    tcase_add_test(t, a_cookie_that_is_refused_for_ever_is_a_servfail);
+    tcase_add_test(t, where_our_own_address_is_not_known_questions_go_out_all_the_same);
     tcase_add_test(t, another_network_does_not_see_the_cookie_of_this_one);
     tcase_add_test(t, server_that_stops_giving_cookies_is_not_lost_behind_a_firewall);
     tcase_add_test(t, lost_case_behind_a_firewall_is_asked_in_small_letters);
     tcase_add_test(t, servers_without_a_route_do_not_use_up_the_messages);
     tcase_add_test(t, one_odd_answer_does_not_switch_edns_off);
+    tcase_add_test(t, what_a_server_answered_without_edns_once_is_not_kept_for_those_who_check_it);
     tcase_add_test(t, stale_when_there_is_no_server_any_more);
     tcase_add_test(t, stale_ttl_of_zero_holds_after_a_reload);
     tcase_add_test(t, negative_without_soa_is_passed_on_and_not_cached);
@@ -1289,11 +1460,16 @@ static void add_tests(TCase *t)
     tcase_add_test(t, going_over_to_tcp_is_told);
     tcase_add_test(t, server_that_asks_us_what_we_ask_it_is_a_loop);
     tcase_add_test(t, what_is_set_aside_is_bounded_in_all);
+    tcase_add_test(t, of_two_answers_that_wait_for_tcp_the_first_counts);
+    tcase_add_test(t, a_door_that_stays_shut_is_a_servfail_in_time);
+    tcase_add_test(t, a_door_that_opens_again_is_tried_in_a_moment);
     tcase_add_test(t, an_hour_asleep_is_an_hour_for_what_is_cached_and_what_was_asked);
     tcase_add_test(t, a_server_that_waits_for_us_is_not_asked_again);
     tcase_add_test(t, a_server_that_refuses_does_not_wait_for_us);
     tcase_add_test(t, no_loop_where_another_asks_or_it_asks_late_or_is_answered);
     tcase_add_test(t, who_waited_before_a_suspend_is_asked_for_again);
+    tcase_add_test(t, after_a_suspend_a_door_that_is_shut_is_tried_in_a_moment);
+    tcase_add_test(t, after_a_suspend_nobody_gets_the_stale_answer_twice);
     tcase_add_test(t, after_a_suspend_there_are_as_many_tries_as_before_and_no_more);
     tcase_add_test(t, a_suspend_ends_a_prefetch);
 }

@@ -60,7 +60,7 @@ struct upstream_ask *upstream_ask(struct upstream *u, const struct addr *server,
     void *ctx)
 {
     struct world *w = u->w;
-    struct upstream_ask *a = calloc(1, sizeof *a);
+    struct upstream_ask *a = w->door_shut ? NULL : calloc(1, sizeof *a);
     if (a == NULL) /* a test lets memory run out */
         return NULL;
     w->in_core = false;
@@ -90,7 +90,7 @@ int upstream_source(struct upstream *u, const struct addr *server, struct addr *
 {
     (void)server;
     *source = u->w->source;
-    return 0;
+    return u->w->no_source ? -1 : 0;
 }
 
 void upstream_cancel(struct upstream_ask *a)

@@ -72,6 +72,8 @@ struct world {
     uint64_t rtt_ms;    /* of world_answer_a and the servers below */
     uint32_t ttl_s;
     struct addr source;               /* of ours, that servers see */
+    bool no_source;                   /* nor do we know which */
+    bool door_shut;                   /* the way upstream is out of memory */
     bool trust_ad;                    /* of all servers, from world_start on */
     bool unchecked;                   /* core_check is left to the test: for long runs */
     bool in_core;                     /* the core is running, and none of the world's own code */
