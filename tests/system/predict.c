@@ -70,15 +70,16 @@ struct variant {
     int may_gain_from; /* this one */
     struct dnsd *d;
     uint64_t next_ms; /* visit */
+    bool wastes;      /* it fetches ahead what it may not keep */
 };
 
 static struct variant variants[] = {
-    {"off.example.com", "-stale-ttl 0", 0, 9, NULL, 0},
-    {"seed.example.com", "-predict-rules seed -predict-window 1", 3, 3, NULL, 0},
-    {"seed.ttl1.example.com", "-predict-rules seed -predict-window 1", 3, 3, NULL, 0},
-    {"default.example.com", "-predict", 3, 2, NULL, 0},
-    {"default.ttl1.example.com", "-predict", 3, 2, NULL, 0},
-    {"short.example.com", "-predict-window 1", 2, 2, NULL, 0},
+    {"off.example.com", "-stale-ttl 0", 0, 9, NULL, 0, false},
+    {"seed.example.com", "-predict-rules seed -predict-window 1", 3, 3, NULL, 0, false},
+    {"seed.ttl1.example.com", "-predict-rules seed -predict-window 1", 3, 3, NULL, 0, false},
+    {"default.example.com", "-predict", 3, 2, NULL, 0, false},
+    {"default.ttl1.example.com", "-predict", 3, 2, NULL, 0, false},
+    {"short.example.com", "-predict-window 1", 2, 2, NULL, 0, false},
 };
 #define N_VARIANTS (sizeof variants / sizeof variants[0])
 
@@ -110,7 +111,7 @@ static bool all_visits(void)
 /* Prediction asked what the clients asked anyway, and nothing else. */
 static void must_ask_nothing_more(const struct variant *v)
 {
-    for (int i = 0; i < N_NAMES; i++)
+    for (int i = 0; i < N_NAMES && !v->wastes; i++)
         ck_assert_uint_eq(responder_asked(server, text("s%d.%s", i, v->domain)), N_VISITS);
 }
 
