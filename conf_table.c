@@ -166,7 +166,7 @@ static const struct conf_option table[] = {
          .manual = "How many clients must have shown that one question follows another before "
                    "it serves clients other than those who showed it. With 1 everybody profits "
                    "at once, also from what a client made up. All addresses of an IPv6 /64 are "
-                   "one client.",
+                   "one client; a machine that has an IPv4 address too is two.",
          .expected = "a number from 1 to 4"},
         KEEPS(COUNT, predict_share),
         .min = 1,
@@ -178,8 +178,9 @@ static const struct conf_option table[] = {
          .help = "questions it may waste; 0: no limit",
          .manual = "How many questions prediction may waste for every hundred that clients "
                    "alone would have caused upstream. One that a client then asks too costs "
-                   "nothing, and up to 256 may be wasted before any was earned. Less than 20% "
-                   "cuts into the gain where each site is visited but twice. 0% sets no limit.",
+                   "nothing, and up to 256 may be wasted before any was earned. While others ask "
+                   "too, one client may waste no more of them than it leaves. Less than 20% cuts "
+                   "into the gain where each site is visited but twice. 0% sets no limit.",
          .expected = "a percentage from 0% to 100%, such as 10%"},
         KEEPS(PERCENT, predict_budget_percent),
         .max = 100},

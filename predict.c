@@ -85,6 +85,8 @@
  *    does], nor do those that join one under way. So in the long run upstream sees little more than
  *    budget_percent above what it would see without prediction, whatever clients do: at most
  *    1.22 times that, besides the first 256, in searches for the worst clients.
+ *  - Fair share: while others ask too, a client may owe as many tokens as are left: one alone a
+ *    half of the bucket, two a third each [else one client's junk ends prediction for everybody].
  *  - Control: a random share of clients' bursts brings nothing in, and learns like the others [so
  *    that what prediction saves can be measured].
  *  - Only what a client asked for, and what was answered the last time, is prefetched. A prefetch
@@ -110,6 +112,7 @@
 #define OBSERVE_MAX   256  /* requests of one turn */
 #define LISTED_MAX    8192u
 #define LISTED_BYTES  2048 /* of bytes_max for one request listed: an eighth goes to them all */
+#define DEBTORS       1024 /* whose debts are counted; who share a place share a debt */
 #define EARLY_MS      1000 /* from which a trigger that is asked again closes its window */
 
 /* What came of a request: the question whose followers are to be fetched, or NULL, and where it is
@@ -127,8 +130,9 @@ struct predict {
     struct sequence sequence;
     struct bursts bursts;
     struct sents sents;
-    unsigned n_sweeps; /* how many of them are to be looked at */
-    int tokens;        /* in hundredths; below 0 where clients' own questions were extra */
+    unsigned n_sweeps;  /* how many of them are to be looked at */
+    int tokens;         /* in hundredths; below 0 where clients' own questions were extra */
+    int debts[DEBTORS]; /* the same: what clients, by fingerprint, have taken and not given back */
     uint64_t looks;
     uint64_t looks_ms; /* when looks were added last */
     uint64_t now_ms;
@@ -243,17 +247,38 @@ void predict_landed(struct predict *p, const uint8_t *key, size_t key_len, bool 
 
 /* ---- budget ---------------------------------------------------------------------------------- */
 
-static void add_tokens(struct predict *p, int hundredths)
+static int *debt_of(struct predict *p, uint32_t client)
+{
+    return &p->debts[client % DEBTORS];
+}
+
+static int bounded_tokens(int hundredths, int min)
 {
     const int max = PREDICT_TOKENS_MAX * TOKEN;
 
+    return hundredths < min ? min : hundredths > max ? max : hundredths;
+}
+
+/* What the client (a fingerprint) has earned, given back, or taken. */
+static void add_tokens(struct predict *p, uint32_t client, int hundredths)
+{
+    int *debt = debt_of(p, client);
+
     if (p->conf.budget_percent == 0)
         return;
-    p->tokens += hundredths;
-    if (p->tokens > max)
-        p->tokens = max;
-    if (p->tokens < -max)
-        p->tokens = -max;
+    p->tokens = bounded_tokens(p->tokens + hundredths, -PREDICT_TOKENS_MAX * TOKEN);
+    *debt = bounded_tokens(*debt - hundredths, 0);
+}
+
+/* Whether there is a token for this client: where others ask too, it may owe as much as is left for
+ * all of them. */
+static bool may_spend(struct predict *p, uint32_t client)
+{
+    if (p->conf.budget_percent == 0)
+        return true;
+    if (p->tokens < TOKEN)
+        return false;
+    return !sequence_has_others(&p->sequence) || p->tokens - TOKEN >= *debt_of(p, client);
 }
 
 /* Whether there is a look left to be had. */
@@ -277,9 +302,11 @@ static void take_looks(struct predict *p, unsigned n)
 }
 
 /* What a request tells about its question, and what it earns or costs. */
-static void note_request(struct predict *p, struct graph_question *q, bool answered)
+static void note_request(
+    struct predict *p, struct graph_question *q, const uint8_t *client, bool answered)
 {
     bool had = !q->used_late && p->now_ms < q->own_until_ms;
+    uint32_t for_whom = q->sent_slot > 0 ? sent_client(&p->sents, q) : GRAPH_ALL;
     bool used = q->sent_slot > 0 && sent_use(&p->sents, q, answered, had, p->now_ms);
     bool upstream = !used && !answered && !q->awaited;
 
@@ -288,9 +315,11 @@ static void note_request(struct predict *p, struct graph_question *q, bool answe
     else if (used || upstream)
         p->counts.own++;
     if (used && !had)
-        add_tokens(p, TOKEN + (int)p->conf.budget_percent);
-    if (upstream)
-        add_tokens(p, had ? -TOKEN : (int)p->conf.budget_percent);
+        add_tokens(p, for_whom, TOKEN);
+    if (upstream || (used && !had)) {
+        uint32_t asker = sequence_fingerprint(&p->sequence, &p->graph, client);
+        add_tokens(p, asker, had ? -TOKEN : (int)p->conf.budget_percent);
+    }
     if (upstream)
         q->own_until_ms = 0;
     if (answered)
@@ -311,11 +340,11 @@ static void note_wait(
         burst_await(&p->bursts, q, place.group, p->now_ms);
 }
 
-static void note_asked(
-    struct predict *p, struct graph_question *q, struct burst_place place, bool answered)
+static void note_asked(struct predict *p, struct graph_question *q, const struct predict_request *r,
+    struct burst_place place)
 {
-    note_request(p, q, answered);
-    note_wait(p, q, place, answered);
+    note_request(p, q, r->client, r->answered);
+    note_wait(p, q, place, r->answered);
 }
 
 /* ---- closing windows ------------------------------------------------------------------------- */
@@ -367,7 +396,8 @@ void predict_tick(struct predict *p, uint64_t now_ms)
 
 /* ---- prefetching ----------------------------------------------------------------------------- */
 
-static void prefetch(struct predict *p, uint32_t question)
+/* For the client with this fingerprint. */
+static void prefetch(struct predict *p, uint32_t question, uint32_t client)
 {
     struct graph_question *q = graph_question(&p->graph, question);
 
@@ -376,7 +406,7 @@ static void prefetch(struct predict *p, uint32_t question)
         return;
     if (q->sent_slot > 0)
         sent_waste(&p->sents, q);
-    if (p->conf.budget_percent > 0 && p->tokens < TOKEN) {
+    if (!may_spend(p, client)) {
         p->counts.shed++;
         return;
     }
@@ -384,9 +414,9 @@ static void prefetch(struct predict *p, uint32_t question)
         p->counts.shed++;
         return;
     }
-    add_tokens(p, -TOKEN);
+    add_tokens(p, client, -TOKEN);
     p->counts.prefetches++;
-    sent_add(&p->sents, q, p->now_ms);
+    sent_add(&p->sents, q, client, p->now_ms);
 }
 
 /* A follower that is to be fetched, and how strong the case for it is. */
@@ -398,6 +428,7 @@ struct choice {
 struct choices {
     struct choice strongest[PREDICT_PREFETCHES_MAX]; /* in order; of equals the first comes first */
     unsigned n, max;                                 /* max is 0: all, at once */
+    uint32_t client;                                 /* for whom: a fingerprint */
 };
 
 static void choose(struct predict *p, struct choices *c, uint32_t question, double strength)
@@ -405,7 +436,7 @@ static void choose(struct predict *p, struct choices *c, uint32_t question, doub
     unsigned at;
 
     if (c->max == 0) {
-        prefetch(p, question);
+        prefetch(p, question, c->client);
         return;
     }
     if (c->n == c->max) {
@@ -482,13 +513,14 @@ static void prefetch_followers(
         return;
     }
     fingerprint = sequence_fingerprint(&p->sequence, &p->graph, client);
+    c.client = fingerprint;
     touch(p, q, fingerprint);
     if (p->conf.rule == PREDICT_RULE_2007)
         choose_by_score(p, &c, q, fingerprint);
     else
         choose_by_vote(p, &c, client, fingerprint);
     for (unsigned i = 0; i < c.n; i++)
-        prefetch(p, c.strongest[i].question);
+        prefetch(p, c.strongest[i].question, fingerprint);
 }
 
 /* A question that is asked again shows that what follows it begins anew: its window closes and adds
@@ -536,7 +568,7 @@ static struct asked take_request(struct predict *p, const struct predict_request
         graph_ref(q);
     }
     if (q != NULL)
-        note_asked(p, q, place, r->answered);
+        note_asked(p, q, r, place);
     if (q != NULL && place.group == PREDICT_CONTROL)
         graph_unref(g, q);
     else
@@ -745,6 +777,9 @@ static const char *check_numbers(const struct predict *p)
 
     if (p->tokens > PREDICT_TOKENS_MAX * TOKEN || p->tokens < -PREDICT_TOKENS_MAX * TOKEN)
         return "there are more tokens than the bucket holds";
+    for (size_t i = 0; i < DEBTORS; i++)
+        if (p->debts[i] < 0 || p->debts[i] > PREDICT_TOKENS_MAX * TOKEN)
+            return "a client owes more tokens than the bucket holds";
     if (n->prefetches != n->used + n->used_late + n->unused + p->sents.n)
         return "prefetches do not add up";
     return NULL;

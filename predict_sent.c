@@ -44,14 +44,14 @@ void sent_sweep(struct sents *s, unsigned n, uint64_t now_ms)
     }
 }
 
-void sent_add(struct sents *s, struct graph_question *q, uint64_t now_ms)
+void sent_add(struct sents *s, struct graph_question *q, uint32_t client, uint64_t now_ms)
 {
     assert(q->sent_slot == 0);
     if (s->n == SENT_MAX) {
         s->hand = (s->hand + 1) % SENT_MAX;
         sent_waste(s, graph_question(s->graph, s->list[s->hand].question));
     }
-    s->list[s->n++] = (struct sent){.question = q->id, .sent_ms = now_ms};
+    s->list[s->n++] = (struct sent){.question = q->id, .client = client, .sent_ms = now_ms};
     q->sent_slot = (uint16_t)s->n;
     graph_ref(q);
 }

@@ -10,6 +10,7 @@
 
 struct sent {
     uint32_t question; /* referred to; its sent_slot leads here */
+    uint32_t client;   /* fingerprint of the one for whom it was fetched */
     bool landed;
     uint64_t sent_ms;
     uint64_t landed_ms;
@@ -37,10 +38,15 @@ static inline enum predict_copy sent_copy(
 uint64_t sent_fresh_ms(const struct sents *s, const struct graph_question *q, uint64_t now_ms);
 
 /* A prefetch of q left; there is none of it in the list. */
-void sent_add(struct sents *s, struct graph_question *q, uint64_t now_ms);
+void sent_add(struct sents *s, struct graph_question *q, uint32_t client, uint64_t now_ms);
 
 /* What follows is of questions of which there is one (sent_slot > 0), and may free the question,
  * unless the caller has a reference. */
+
+static inline uint32_t sent_client(const struct sents *s, const struct graph_question *q)
+{
+    return s->list[q->sent_slot - 1].client;
+}
 
 /* It serves nobody any more. */
 void sent_waste(struct sents *s, struct graph_question *q);

@@ -67,6 +67,12 @@ static inline struct sequence_entry *sequence_at(const struct sequence *s, uint3
     return &s->entries[position & (s->cap - 1)];
 }
 
+/* Whether more than one client has requests listed. */
+static inline bool sequence_has_others(const struct sequence *s)
+{
+    return HASH_COUNT(s->clients) > 1;
+}
+
 /* The oldest open window, or NULL. */
 const struct sequence_entry *sequence_oldest(const struct sequence *s);
 

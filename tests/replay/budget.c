@@ -158,6 +158,39 @@ START_TEST(junk_of_clients_in_league_is_paid_from_the_budget)
 }
 END_TEST
 
+/* A client asks for a page of its own. Returns how much of it was there by then. */
+static uint64_t visit_page(unsigned client)
+{
+    uint64_t before = counts().used;
+    ask_number(client, 'p', 0, 0);
+    world_run_for(w, 50);
+    for (unsigned f = 1; f <= FOLLOWERS; f++)
+        ask_number(client, 'p', 0, f);
+    world_run_for(w, 20000);
+    return counts().used - before;
+}
+
+START_TEST(who_wastes_leaves_tokens_for_others)
+{
+    w->unchecked = true;
+    for (int i = 0; i < 3; i++)
+        visit_page(9);
+    ck_assert_uint_eq(visit_page(9), FOLLOWERS);
+    for (int i = 0; i < 2; i++) {
+        train(1);
+        forget();
+    }
+    for (unsigned t = 0; t < TRIGGERS; t++) { /* each brings in junk, and another is there too */
+        ask_number(9, 'o', t, 0);
+        ask_number(1, 't', t, 0);
+        world_run_for(w, 2500);
+    }
+    ck_assert_uint_gt(counts().shed, TOKENS);
+    ck_assert_uint_ge(counts().unused, TOKENS / 2 - FOLLOWERS);
+    ck_assert_uint_eq(visit_page(9), FOLLOWERS);
+}
+END_TEST
+
 /* ---- the search ------------------------------------------------------------------------------ */
 
 #define STEPS_MAX 24
@@ -478,6 +511,7 @@ int main(void)
     tcase_add_checked_fixture(junk, setup, teardown);
     tcase_add_test(junk, junk_costs_no_more_than_the_budget);
     tcase_add_test(junk, junk_of_one_client_costs_another_nothing);
+    tcase_add_test(junk, who_wastes_leaves_tokens_for_others);
     tcase_add_test(junk, junk_of_clients_in_league_is_paid_from_the_budget);
     suite_add_tcase(s, junk);
     TCase *habits = tcase_create("habits");

@@ -1334,7 +1334,10 @@ START_TEST(a_debt_is_never_more_than_a_bucketful)
         flood(&s, 2 + i % 8, 10, start + 20 * SECOND + i);
     ck_assert_uint_eq(n_brought(&s, "t0", start + 21 * SECOND), 0);
     flood(&s, 2, 20, start + 22 * SECOND);
-    ck_assert_uint_eq(n_brought(&s, "t0", start + 23 * SECOND), 2);
+    ck_assert_uint_eq(
+        n_brought(&s, "t0", start + 23 * SECOND), 0); /* others asked, and earned it */
+    tick(&s, start + 33 * SECOND);                    /* the others have gone */
+    ck_assert_uint_eq(n_brought(&s, "t1", start + 33 * SECOND), 2);
     stage_close(&s);
 }
 END_TEST
