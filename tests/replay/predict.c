@@ -3,6 +3,7 @@
 #include "tests/replay/world.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -948,6 +949,99 @@ END_TEST
 
 /* ---- all of them ----------------------------------------------------------------------------- */
 
+static enum predict_copy nothing_there(
+    void *ctx, const uint8_t *key, size_t key_len, uint64_t now_ms)
+{
+    (void)ctx;
+    (void)key;
+    (void)key_len;
+    (void)now_ms;
+    return PREDICT_ABSENT;
+}
+
+static bool goes_nowhere(void *ctx, const uint8_t *key, size_t key_len, uint64_t now_ms)
+{
+    (void)ctx;
+    (void)key;
+    (void)key_len;
+    (void)now_ms;
+    return true;
+}
+
+static void observe_key(struct predict *p, const uint8_t *key, size_t key_len, uint64_t now_ms)
+{
+    const uint8_t client[PREDICT_CLIENT_LEN] = {1};
+    struct predict_request r = {.client = client, .key = key, .key_len = key_len};
+    predict_observe(p, &r, 1, now_ms);
+    predict_landed(p, key, key_len, true, now_ms);
+}
+
+/* Has the core read a table by which the n keys follow a.example. */
+static void load_followers(uint8_t keys[][WIRE_KEY_MAX], const size_t *lens, size_t n)
+{
+    static const uint8_t seed[PREDICT_SEED_LEN] = {1};
+    const struct predict_world world = {.copy = nothing_there, .prefetch = goes_nowhere};
+    uint8_t first[WIRE_KEY_MAX], *bytes;
+    size_t first_len = key_of("a.example", WIRE_TYPE_A, first), len;
+    w->conf.prediction.share = 1;
+    reconfigure();
+    struct predict *p = predict_create(&w->conf.prediction, &world, seed);
+    ck_assert_ptr_nonnull(p);
+    for (uint64_t at_ms = 1000; at_ms < 50000; at_ms += 10000) {
+        observe_key(p, first, first_len, at_ms);
+        for (size_t i = 0; i < n; i++)
+            observe_key(p, keys[i], lens[i], at_ms + 10);
+    }
+    while (predict_due_ms(p) <= 60000)
+        predict_tick(p, 60000);
+    ck_assert_int_eq(predict_save(p, &bytes, &len), 0);
+    ck_assert_pstr_eq(predict_load(core_predict(w->core), bytes, len), NULL);
+    free(bytes);
+    predict_free(p);
+}
+
+/* Whoever can write the file could else have anything sent. */
+START_TEST(what_a_bent_predict_file_names_is_not_sent)
+{
+    uint8_t keys[8][WIRE_KEY_MAX] = {0};
+    size_t lens[8];
+    lens[0] = key_of("b.example", WIRE_TYPE_A, keys[0]); /* this one may be */
+    lens[1] = key_of("any.example", WIRE_TYPE_ANY, keys[1]);
+    lens[2] = key_of("axfr.example", 252, keys[2]);
+    lens[3] = key_of("ds.example", 43, keys[3]);
+    lens[4] = key_of("printer", WIRE_TYPE_A, keys[4]);
+    lens[5] = key_of("c.example", WIRE_TYPE_A, keys[5]);
+    keys[5][lens[5] - 2] = WIRE_CLASS_CH;
+    lens[6] = 3; /* no key at all */
+    keys[6][0] = 0xc0;
+    lens[7] = key_of("d.example", WIRE_TYPE_A, keys[7]);
+    keys[7][0] = 64; /* no name */
+    load_followers(keys, lens, 8);
+    ask(1, "a.example");
+    world_run_for(w, 1000);
+    ck_assert_uint_eq(sent_count(w, "a.example", WIRE_TYPE_A), 1);
+    ck_assert_uint_eq(sent_b(), 1);
+    ck_assert_uint_eq(w->n_sent, 2);
+}
+END_TEST
+
+START_TEST(of_hundreds_of_questions_in_one_turn_each_is_learned_from)
+{
+    char name[32];
+    world_begin(w);
+    for (unsigned i = 0; i < 600; i++) {
+        snprintf(name, sizeof name, "n%u.example", i);
+        world_ask_more(w, 1 + i % 200, name, WIRE_TYPE_A);
+    }
+    world_end(w);
+    world_run_for(w, 5000);
+    ck_assert_uint_eq(counts().requests, 600);
+    ck_assert_uint_eq(score("n0.example", "n400.example"), 2);
+    ck_assert_uint_eq(score("n199.example", "n599.example"), 2);
+    ck_assert_uint_eq(score("n0.example", "n401.example"), 0);
+}
+END_TEST
+
 static void add_gain(TCase *t)
 {
     tcase_add_test(t, chain_of_six_by_the_seed_rules);
@@ -987,6 +1081,8 @@ static void add_rules(TCase *t)
     tcase_add_test(t, who_joins_a_prefetch_late_still_has_its_time);
     tcase_add_test(t, nothing_is_prefetched_while_upstream_is_in_trouble);
     tcase_add_test(t, a_prefetch_keeps_no_client_from_being_served);
+    tcase_add_test(t, what_a_bent_predict_file_names_is_not_sent);
+    tcase_add_test(t, of_hundreds_of_questions_in_one_turn_each_is_learned_from);
 }
 
 static void add_control(TCase *t)

@@ -315,6 +315,10 @@ START_TEST(chaos_is_told_to_this_machine_only)
     ck_assert_uint_eq(v.class, WIRE_CLASS_CH);
     ck_assert_uint_eq(v.ttl_s, 0);
     ck_assert_mem_eq(a->reply + v.rdata_at, "\13of the test", v.rdata_len);
+    msg[len - 3] = WIRE_TYPE_ANY;
+    a = world_ask_raw(w, &c, msg, len);
+    ck_assert_int_eq(a->end.source, QUERY_CHAOS);
+    ck_assert_uint_eq(record(a, 0).type, WIRE_TYPE_TXT);
     msg[len - 3] = WIRE_TYPE_A;
     is_empty(world_ask_raw(w, &c, msg, len), WIRE_REFUSED, QUERY_REJECTED);
     msg[len - 3] = WIRE_TYPE_TXT;
