@@ -240,8 +240,7 @@ static bool is_counted(const struct sequence *s)
 
 static int finish_with(struct sequence *s, int code, const char *why)
 {
-    if (why != NULL)
-        fprintf(stderr, "dnssequence: %s\n", why);
+    fprintf(stderr, "dnssequence: %s\n", why);
     s->code = code;
     ev_break(s->loop, EVBREAK_ALL);
     return -1;
@@ -388,7 +387,8 @@ static int prepare(struct sequence *s)
 static int run(struct sequence *s)
 {
     start_round(s);
-    ev_run(s->loop, 0);
+    if (s->code == 0) /* ev_run does not look at what ev_break said before it */
+        ev_run(s->loop, 0);
     if (s->code != 0)
         return s->code;
     if (s->options.json ? report_print_json(s->report, stdout) != 0 : ferror(stdout) != 0) {
@@ -400,7 +400,7 @@ static int run(struct sequence *s)
 
 static void clean_up(struct sequence *s)
 {
-    for (size_t i = 0; s->pages != NULL && i < s->n; i++)
+    for (size_t i = 0; i < s->n; i++)
         tree_free(s->pages[i].tree);
     report_free(s->report);
     stub_free(s->stub);
@@ -421,7 +421,11 @@ int main(int argc, char **argv)
     addr_parse(s.options.server, (uint16_t)s.options.port, &s.server);
     addr_format(&s.server, s.server_text);
     s.pages = calloc(s.n, sizeof(*s.pages));
-    int code = s.pages != NULL ? read_trees(&s) : EXIT_MEMORY;
+    if (s.pages == NULL) {
+        fputs("dnssequence: out of memory\n", stderr);
+        return EXIT_MEMORY;
+    }
+    int code = read_trees(&s);
     if (code == 0)
         code = deal_sources(&s);
     if (code == 0)

@@ -383,6 +383,15 @@ static const struct {
         "\"-\" is not a type of record, such as AAAA or TYPE65"},
     {"2026-03-01T12:00:00.123Z 10.0.0.1 udp a.example A cache NOERROR 56 60001",
         "\"60001\" is not a time: expected milliseconds, at most 60000"},
+    {"2026-03-01T12:00:00.123Z 10.0.0.1 udp a.example A cache NOERROR 56 "
+     "00000000000000000000000000000000000000000000000000000000000000000001",
+        "\"00000000000000000000000000000000000000000000000000000000000000000001\" is not a time: "
+        "expected milliseconds, at most 60000"},
+    {"2026-03-01T12:00:00.123Z "
+     "0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0001 "
+     "udp a.example A cache NOERROR 56 1",
+        "\"0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:000...\" is not an "
+        "address"},
     {"2026-03-01T12:00:00.123Z 10.0.0.1 udp a.example A cache NOERROR 56 -1",
         "\"-1\" is not a time: expected milliseconds, at most 60000"},
 };
