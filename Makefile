@@ -161,8 +161,11 @@ $(foreach t,$(UNIT),$(eval $(call UNIT_RULE,$(t))))
 
 # Replay: the whole core on virtual time against a scripted upstream (tests/replay/world.c).
 # REPLAY_x and SYSTEM_x are what a program links besides.
-REPLAY = flight query rebind cookie predict budget random hostile
+REPLAY = flight flight_check query query_check rebind cookie predict budget random hostile
 REPLAY_hostile = tests/system/forgery
+# Of the pure modules, those that a program includes to see them from inside.
+INSIDE_flight_check = flight
+INSIDE_query_check = query
 LINK_replay_query = $(foreach f,malloc calloc,-Wl,--wrap=$(f))
 # System: the real program, real sockets and other people's clients (tests/system/harness.c).
 SYSTEM = hostile_upstream hostile_client predict upstream clients load service memory config faults \
@@ -174,7 +177,7 @@ SCRIPTS = tests/layers tests/manual tests/unitfile tests/rules tests/sequence te
 
 define REPLAY_RULE
 $(BUILD)/replay/$(1): $(BUILD)/tests/replay/$(1).o $(BUILD)/tests/replay/world.o \
-                      $(REPLAY_$(1):%=$(BUILD)/%.o) $(PURE:%=$(BUILD)/%.o)
+                      $(REPLAY_$(1):%=$(BUILD)/%.o) $(patsubst %,$(BUILD)/%.o,$(filter-out $(INSIDE_$(1)),$(PURE)))
 	@mkdir -p $$(@D)
 	@$$(say)
 	$$(Q)$$(CC) $$(LDFLAGS) $$(LINK_replay_$(1)) -o $$@ $$^ $$(CHECK_LIBS)
