@@ -1009,6 +1009,48 @@ START_TEST(a_sandbox_that_cannot_be_made_is_no_start)
 }
 END_TEST
 
+static void reload(void)
+{
+    ck_assert_int_eq(kill(dut->pid, SIGHUP), 0);
+    dnsd_await_notice(dut, "READY=1");
+}
+
+/* Turns prediction on while the k-th allocation fails, and once more. Whether it came to that;
+ * *n_off counts where the rest of the reload was done without. */
+static bool turn_prediction_on(long k, unsigned *n_off)
+{
+    const char *conf = write_file("dnsd.conf", "forward %s\n", responder_at(server));
+    dut = launch_ready(text("-config %s", conf));
+    write_file("dnsd.conf", "forward %s\npredict yes\n", responder_at(server));
+    arm(FAULT_BIT(ALLOC), ENOMEM, k, false);
+    reload();
+    bool happened = plan->n_failed > 0;
+    disarm();
+    *n_off += strstr(log_end(dut), "prediction stays off: memory is out") != NULL;
+    ck_assert(path_miss((unsigned)k, WAIT_MS));
+    reload();
+    must_have(run("dig @%s -p %u +short ch txt predict.bind", dut->address, dut->port).text,
+        "prefetches");
+    ck_assert_int_eq(dnsd_stop(dut), 0);
+    return happened;
+}
+
+/* Whatever a reload lacks memory for: nothing is changed, or prediction alone is left out; and the
+ * next reload brings all. */
+START_TEST(prediction_that_finds_no_memory_at_a_reload_comes_with_the_next_one)
+{
+    unsigned n_off = 0;
+    if (is_wrapped())
+        return;
+    prepare();
+    ck_assert_int_eq(dnsd_stop(dut), 0);
+    for (long k = 1; turn_prediction_on(k, &n_off); k++)
+        continue;
+    ck_assert_uint_gt(n_off, 0);
+    responder_stop(server);
+}
+END_TEST
+
 /* Whole is a table of lines with seven fields, and a graph that ends. */
 static void must_be_whole_or_absent(void)
 {
@@ -1301,6 +1343,7 @@ int main(void)
     tcase_add_test(c, any_call_may_fail_at_the_end_and_the_old_file_or_the_new_one_is_there);
     tcase_add_test(c, a_save_that_finds_no_process_is_told_and_made_the_next_time);
     tcase_add_test(c, a_sandbox_that_cannot_be_made_is_no_start);
+    tcase_add_test(c, prediction_that_finds_no_memory_at_a_reload_comes_with_the_next_one);
     tcase_add_test(c, a_death_at_any_step_of_a_dump_leaves_whole_files_and_dnsd_alive);
     tcase_add_test(c, a_file_cut_or_flipped_anywhere_is_ignored_within_a_second);
     tcase_add_test(c, a_full_disk_costs_lines_and_files_and_never_an_answer);

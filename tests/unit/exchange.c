@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -151,6 +152,18 @@ ssize_t __wrap_recv(int fd, void *to, size_t len, int flags)
 int __wrap_recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags, struct timespec *limit)
 {
     return loses(RECVMMSG) ? -1 : __real_recvmmsg(fd, msgs, n, flags, limit);
+}
+
+static int n_unwatched; /* sockets that the kernel refuses to watch from now on */
+
+int epoll_ctl(int epoll, int op, int fd, struct epoll_event *event)
+{
+    if (n_unwatched > 0 && op != EPOLL_CTL_DEL) {
+        n_unwatched--;
+        errno = ENOSPC;
+        return -1;
+    }
+    return (int)syscall(SYS_epoll_ctl, epoll, op, fd, event);
 }
 
 /* The fail_at-th allocation fails; counted only while counting is set, as Check allocates too. */
@@ -2310,6 +2323,26 @@ START_TEST(tcp_connection_of_which_nothing_can_be_known)
 }
 END_TEST
 
+/* One user watches too many: no reply would ever be heard. */
+START_TEST(socket_that_the_kernel_refuses_to_watch)
+{
+    const struct server u = server_open(SOCK_DGRAM), t = server_open(SOCK_STREAM);
+    turns(1); /* what the loop itself watches */
+    const enum upstream_transport ways[] = {UPSTREAM_UDP, UPSTREAM_TCP};
+    for (unsigned i = 0; i < 2; i++) {
+        n_unwatched = 1;
+        ask(i, i == 0 ? &u.addr : &t.addr, ways[i]);
+        wait_for(i, 1);
+        ck_assert_int_eq(n_unwatched, 0);
+        ck_assert_int_eq(got[i].event[0], UPSTREAM_NOT_SENT);
+    }
+    turns(1);
+    ck_assert_uint_eq(counts().udp_open + counts().tcp_open, 0);
+    close(u.fd);
+    close(t.fd);
+}
+END_TEST
+
 /* As on_done, without a word of Check's. */
 static bool note(void *ctx, enum upstream_event event, const uint8_t *msg, size_t len)
 {
@@ -2511,6 +2544,7 @@ static TCase *system_case(void)
     tcase_add_test(c, sending_that_is_interrupted);
     tcase_add_test(c, tcp_reading_and_writing_that_is_interrupted);
     tcase_add_test(c, tcp_connection_of_which_nothing_can_be_known);
+    tcase_add_test(c, socket_that_the_kernel_refuses_to_watch);
     tcase_add_test(c, any_allocation_may_fail_and_the_next_question_is_answered);
     return c;
 }
