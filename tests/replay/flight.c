@@ -1133,6 +1133,26 @@ START_TEST(no_loop_where_another_asks_or_it_asks_late_or_is_answered)
 }
 END_TEST
 
+/* As systemd-resolved: it is asked at 127.0.0.53, and asks from 127.0.0.1. */
+START_TEST(a_server_on_this_machine_may_ask_from_another_of_its_addresses)
+{
+    struct server_conf local = {.addr = {.ip = {[10] = 0xff, 0xff, 127, 0, 0, 53}, .port = 53}};
+    uint8_t msg[WIRE_QUERY_MAX];
+    struct client c = world_client(w, 9, CLIENT_UDP);
+    c.peer = (struct addr){.ip = {[10] = 0xff, 0xff, 127, 0, 0, 1}, .port = 4711};
+    servers_set(core_servers(w->core), &local, 1, w->now_ms);
+    w->server = silent;
+    struct asked *a = world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    world_run_for(w, 5);
+    size_t len = world_question(
+        msg, 99, "a.example", WIRE_TYPE_A, WIRE_CLASS_IN, WIRE_RD, WIRE_UDP_MAX, false);
+    world_ask_raw(w, &c, msg, len);
+    world_run_for(w, 5000);
+    ck_assert(a->flight.looped);
+    ck_assert_uint_eq(w->n_sent, 1);
+}
+END_TEST
+
 /* The first of n servers asks us in turn, and repeats itself; all are silent. */
 static struct asked *ask_in_a_circle(size_t n)
 {
@@ -1184,6 +1204,37 @@ static void guessed_and_large(struct world *world, struct sent *s, void *ctx)
     world_plan(s, 10, UPSTREAM_SUSPECT, NULL, 0);
     world_plan(s, 20, UPSTREAM_REPLY, out, len);
 }
+
+/* TCP has the last word in any case; so large a message is not kept for that long. */
+static void guessed_and_huge(struct world *world, struct sent *s, void *ctx)
+{
+    static const uint8_t ip[4] = {192, 0, 2, 1};
+    static uint8_t out[WIRE_MESSAGE_MAX];
+    (void)ctx;
+    if (s->transport == UPSTREAM_TCP) {
+        world_plan(s, 60, UPSTREAM_REFUSED, NULL, 0);
+        return;
+    }
+    size_t len = world_reply_start(s, 0, out);
+    for (int i = 0; i < 600; i++)
+        len = world_add(out, len, 0, s->name, WIRE_TYPE_A, world->ttl_s, ip, 4);
+    world_plan(s, 10, UPSTREAM_SUSPECT, NULL, 0);
+    world_plan(s, 20, UPSTREAM_REPLY, out, len);
+}
+
+START_TEST(what_is_too_large_to_be_set_aside_is_asked_for_again)
+{
+    w->server = guessed_and_huge;
+    struct asked *a = world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    world_run_for(w, 69);
+    ck_assert(!a->answered);
+    world_run_for(w, 6000);
+    ck_assert(a->answered);
+    ck_assert_uint_le(sent_over(w, UPSTREAM_UDP), FLIGHT_UDP_MAX);
+    ck_assert_uint_eq(sent_over(w, UPSTREAM_TCP), 1);
+    ck_assert(asked_truncated(a) || asked_rcode(a) == WIRE_SERVFAIL);
+}
+END_TEST
 
 START_TEST(what_is_set_aside_is_bounded_in_all)
 {
@@ -1459,11 +1510,13 @@ static void add_tests(TCase *t)
     tcase_add_test(t, an_error_of_a_server_is_told_and_not_the_silence_of_the_next);
     tcase_add_test(t, going_over_to_tcp_is_told);
     tcase_add_test(t, server_that_asks_us_what_we_ask_it_is_a_loop);
+    tcase_add_test(t, what_is_too_large_to_be_set_aside_is_asked_for_again);
     tcase_add_test(t, what_is_set_aside_is_bounded_in_all);
     tcase_add_test(t, of_two_answers_that_wait_for_tcp_the_first_counts);
     tcase_add_test(t, a_door_that_stays_shut_is_a_servfail_in_time);
     tcase_add_test(t, a_door_that_opens_again_is_tried_in_a_moment);
     tcase_add_test(t, an_hour_asleep_is_an_hour_for_what_is_cached_and_what_was_asked);
+    tcase_add_test(t, a_server_on_this_machine_may_ask_from_another_of_its_addresses);
     tcase_add_test(t, a_server_that_waits_for_us_is_not_asked_again);
     tcase_add_test(t, a_server_that_refuses_does_not_wait_for_us);
     tcase_add_test(t, no_loop_where_another_asks_or_it_asks_late_or_is_answered);

@@ -148,6 +148,7 @@ START_TEST(hints_of_services_are_addresses_too)
     ck_assert(refused(WIRE_SECTION_ANSWER, WIRE_TYPE_SVCB, "\0\1\0" HINT4, 15));
     ck_assert(!REFUSED_SVCB("\0\1\0" ALPN));
     ck_assert(!REFUSED_SVCB("\0\1\0\0\4\0\4\300\0\2\1"));
+    ck_assert(!REFUSED_SVCB("\0\1\0\0\6\0\20\40\1\15\270\0\0\0\0\0\0\0\0\0\0\0\1"));
     /* The same bytes under another key are no addresses. */
     ck_assert(!REFUSED_SVCB("\0\1\0\0\5\0\4\300\250\1\1"));
 }
@@ -261,6 +262,8 @@ START_TEST(two_rules_are_the_same_if_they_let_the_same_pass)
     b.n_allow = 1;
     ck_assert(rebind_same(&conf, &b));
     ck_assert_int_eq(rebind_name_parse("b.example", &other[0]), 0);
+    ck_assert(!rebind_same(&conf, &b));
+    ck_assert_int_eq(rebind_name_parse("longer.example", &other[0]), 0);
     ck_assert(!rebind_same(&conf, &b));
 }
 END_TEST

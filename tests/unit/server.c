@@ -279,6 +279,19 @@ START_TEST(cookies_are_sent_back_and_checked)
 }
 END_TEST
 
+/* Else its replies without one would not count. */
+START_TEST(a_server_that_adds_nothing_to_our_cookie_gives_none)
+{
+    uint8_t sent[SERVER_COOKIE_MAX], long_one[SERVER_COOKIE_MAX + 1] = {0};
+    int a = servers_pick(s, 0, now);
+    server_cookie(s, a, sent);
+    server_note_cookie(s, a, sent, 8);
+    ck_assert_int_eq(server_check_cookie(s, a, NULL, 0), SERVER_COOKIE_FINE);
+    server_note_cookie(s, a, long_one, sizeof long_one); /* more than RFC 7873 allows for */
+    ck_assert_uint_eq(server_cookie(s, a, sent), 8);
+}
+END_TEST
+
 START_TEST(another_network_sees_another_cookie)
 {
     uint8_t first[SERVER_COOKIE_MAX], second[SERVER_COOKIE_MAX], third[SERVER_COOKIE_MAX];
@@ -474,6 +487,7 @@ int main(void)
     tcase_add_test(t, a_server_with_edns_does_not_lose_it_to_one_odd_answer);
     tcase_add_test(t, lost_abilities_are_tried_again_after_an_hour);
     tcase_add_test(t, cookies_are_sent_back_and_checked);
+    tcase_add_test(t, a_server_that_adds_nothing_to_our_cookie_gives_none);
     tcase_add_test(t, another_network_sees_another_cookie);
     tcase_add_test(t, states_come_in_the_order_of_the_list);
     tcase_add_test(t, a_server_that_falls_silent_is_told_once_and_its_return_once);

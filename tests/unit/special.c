@@ -210,6 +210,7 @@ START_TEST(loopback_addresses_are_localhost)
     ck_denied("1.1.0.127.in-addr.arpa", "127.in-addr.arpa");
     ck_denied("1.1.0.0.127.in-addr.arpa", "127.in-addr.arpa");
     ck_denied("x.127.in-addr.arpa", "127.in-addr.arpa");
+    ck_denied("1-.127.in-addr.arpa", "127.in-addr.arpa");
 }
 END_TEST
 
@@ -316,11 +317,11 @@ START_TEST(public_reverse_zones_are_ordinary)
         "192.in-addr.arpa", "172.in-addr.arpa", "100.in-addr.arpa", "169.in-addr.arpa",
         "0.192.in-addr.arpa", "255.in-addr.arpa", "255.255.255.in-addr.arpa", "15.172.in-addr.arpa",
         "32.172.in-addr.arpa", "63.100.in-addr.arpa", "128.100.in-addr.arpa", "010.in-addr.arpa",
-        "00.in-addr.arpa", "266.in-addr.arpa", "1a.in-addr.arpa", "1000.in-addr.arpa",
-        "11.in-addr.arpa", "1.in-addr.arpa", "3.0.192.in-addr.arpa", "f.ip6.arpa", "e.f.ip6.arpa",
-        "c.f.ip6.arpa", "c.e.f.ip6.arpa", "7.e.f.ip6.arpa", "dd.f.ip6.arpa", "d.ff.ip6.arpa",
-        "2.ip6.arpa", "7.b.d.0.1.0.0.2.ip6.arpa", "ipv4only.arpa", "x.uri.arpa",
-        "10.in-addr.example"};
+        "00.in-addr.arpa", "266.in-addr.arpa", "1a.in-addr.arpa", "1-.in-addr.arpa",
+        "1-.168.in-addr.arpa", "1000.in-addr.arpa", "11.in-addr.arpa", "1.in-addr.arpa",
+        "3.0.192.in-addr.arpa", "f.ip6.arpa", "e.f.ip6.arpa", "c.f.ip6.arpa", "c.e.f.ip6.arpa",
+        "7.e.f.ip6.arpa", "dd.f.ip6.arpa", "d.ff.ip6.arpa", "2.ip6.arpa",
+        "7.b.d.0.1.0.0.2.ip6.arpa", "ipv4only.arpa", "x.uri.arpa", "10.in-addr.example"};
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         ck_ordinary(names[i]);
