@@ -73,7 +73,7 @@ UNIT_privilege  = ops/privilege ops/log
 LINK_privilege  = $(foreach f,initgroups setresgid setresuid getresuid getresgid capng_apply prctl getpwnam,\
                   -Wl,--wrap=$(f))
 UNIT_sandbox    = ops/sandbox ops/privilege ops/savefile ops/log
-LINK_sandbox    = $(foreach f,syscall prctl sigaction seccomp_load seccomp_rule_add seccomp_rule_add_array,\
+LINK_sandbox    = $(foreach f,syscall prctl sigaction seccomp_rule_add seccomp_rule_add_array,\
                   -Wl,--wrap=$(f))
 UNIT_reader     = ops/reader ops/sandbox ops/privilege ops/savefile ops/log $(CONF) addr quantity rebind $(WIRE)
 LINK_reader     = $(foreach f,socketpair fork dup2 strdup sendmsg recv conf_create sandbox_enter,-Wl,--wrap=$(f))

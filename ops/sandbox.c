@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/filter.h>
 #include <linux/landlock.h>
 #include <linux/seccomp.h>
 #include <net/if.h>
@@ -24,6 +25,8 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* A sanitizer's own calls are made inside of the sandbox: at the end it looks for leaks by way of a
@@ -40,6 +43,8 @@
 #define SANITIZED false
 #endif
 
+#define MAKE_CPU_S      2                 /* of the processor, for what takes a few milliseconds */
+#define MAKE_BYTES      ((size_t)4 << 20) /* several times what it takes */
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Once, and not by each process. */
@@ -260,8 +265,14 @@ struct some {
 
 /* As fork() passes them: a process that writes, and no thread, namespace or child of another. */
 #define CLONE_FORK (CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD)
-#define FILE_MODE  (S_IRUSR | S_IWUSR)
-#define SOCK_TYPE  0xf
+/* On s390 the kernel takes the stack first (CONFIG_CLONE_BACKWARDS2). */
+#if defined(__s390__)
+#define CLONE_FLAGS_AT 1
+#else
+#define CLONE_FLAGS_AT 0
+#endif
+#define FILE_MODE (S_IRUSR | S_IWUSR)
+#define SOCK_TYPE 0xf
 
 /* Of the protocol that is the family's own for the type: UDP or TCP, and no SCTP or MPTCP. */
 #define SOCKET(family, type)                                                                       \
@@ -309,7 +320,7 @@ static const struct some server_some[] = {
     {SCMP_SYS(fcntl), 1, {ARG(1, UINT32_MAX, F_GETFL)}},
     {SCMP_SYS(fcntl), 1, {ARG(1, UINT32_MAX, F_SETFL)}},
     {SCMP_SYS(fcntl), 1, {ARG(1, UINT32_MAX, F_DUPFD_CLOEXEC)}},
-    {SCMP_SYS(clone), 1, {ARG(0, UINT32_MAX, CLONE_FORK)}},
+    {SCMP_SYS(clone), 1, {ARG(CLONE_FLAGS_AT, UINT32_MAX, CLONE_FORK)}},
 };
 
 static const struct some reader_some[] = {
@@ -341,9 +352,9 @@ static int allow_some(scmp_filter_ctx filter, const struct some *rules, size_t n
 /* abort() puts back what SIGABRT does, and signals itself: a process that was forked off has
  * another number, and dies of the call instead. No other handler changes, that of SIGSYS least of
  * all. */
-static int allow_abort(scmp_filter_ctx filter)
+static int allow_abort(scmp_filter_ctx filter, pid_t self_pid)
 {
-    const struct scmp_arg_cmp self = ARG(0, UINT32_MAX, getpid());
+    const struct scmp_arg_cmp self = ARG(0, UINT32_MAX, self_pid);
     const struct scmp_arg_cmp abrt = ARG(0, UINT64_MAX, SIGABRT);
     int failed = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, &self);
     if (failed != 0 && failed != -EEXIST)
@@ -370,7 +381,7 @@ static int fill_reader(scmp_filter_ctx filter)
 }
 
 /* A sanitizer's calls go first: what is allowed whatever the arguments stays so. */
-static int fill(scmp_filter_ctx filter, enum sandbox_role role)
+static int fill(scmp_filter_ctx filter, enum sandbox_role role, pid_t self)
 {
     int failed = 0;
     if (SANITIZED)
@@ -380,26 +391,105 @@ static int fill(scmp_filter_ctx filter, enum sandbox_role role)
     if (failed == 0)
         failed = allow_some(filter, any_some, COUNT_OF(any_some));
     if (failed == 0)
-        failed = allow_abort(filter);
+        failed = allow_abort(filter, self);
     if (failed != 0)
         return failed;
     return role == SANDBOX_SERVER ? fill_server(filter) : fill_reader(filter);
 }
 
-/* Calls by another architecture's numbers end the process too, without a word. */
-static int load(enum sandbox_role role)
+/* Writes the program for process self to fd. Calls by another architecture's numbers end the
+ * process too, without a word. 0, or an errno below 0. */
+static int make_program(enum sandbox_role role, pid_t self, int fd)
 {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_TRAP);
     if (filter == NULL)
         return -ENOMEM;
     (void)seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
-    (void)seccomp_attr_set(filter, SCMP_FLTATR_API_SYSRAWRC, 1); /* the kernel's own errors */
     (void)seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a tree, not a list */
-    int failed = fill(filter, role);
+    int failed = fill(filter, role, self);
     if (failed == 0)
-        failed = seccomp_load(filter);
+        failed = seccomp_export_bpf(filter, fd);
     seccomp_release(filter);
     return failed;
+}
+
+/* Where an allocation fails, libseccomp may crash, loop for ever, or leave out a part of the
+ * program without a word: so there is memory before it begins, its time is limited, and load() has
+ * it made twice. -EFAULT is what it calls a failure of its own. */
+static void make_as_child(enum sandbox_role role, pid_t self, int fd)
+{
+    const struct itimerval limit = {.it_value = {.tv_sec = MAKE_CPU_S}};
+    sigset_t none;
+    sigemptyset(&none);
+    signal(SIGVTALRM, SIG_DFL);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    setitimer(ITIMER_VIRTUAL, &limit, NULL);
+    void *volatile room = malloc(MAKE_BYTES); /* or the compiler takes it for granted */
+    int failed = room != NULL ? 0 : -ENOMEM;
+    free(room);
+    if (failed == 0)
+        failed = make_program(role, self, fd);
+    _exit(failed == -EFAULT ? ENOMEM : -failed);
+}
+
+/* 0, or an errno below 0. */
+static int end_of(pid_t child)
+{
+    int status;
+    while (waitpid(child, &status, 0) < 0)
+        if (errno != EINTR)
+            return -errno;
+    return WIFEXITED(status) ? -WEXITSTATUS(status) : -ENOMEM;
+}
+
+/* Reads until the end. Returns the length, or an errno below 0. */
+static ssize_t read_program(int fd, void *program, size_t max)
+{
+    size_t len = 0;
+    while (len < max) {
+        ssize_t n = read(fd, (char *)program + len, max - len);
+        if (n == 0)
+            return (ssize_t)len;
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        if (n > 0)
+            len += (size_t)n;
+    }
+    return -E2BIG;
+}
+
+/* A process of its own makes the program, for the sake of what may happen there. */
+static ssize_t get_program(enum sandbox_role role, void *program, size_t max)
+{
+    int fds[2];
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return -errno;
+    const pid_t self = getpid();
+    pid_t child = fork();
+    int why = errno;
+    if (child == 0)
+        make_as_child(role, self, fds[1]);
+    close(fds[1]);
+    ssize_t len = child < 0 ? -why : read_program(fds[0], program, max);
+    close(fds[0]);
+    int failed = child < 0 ? 0 : end_of(child);
+    return failed != 0 ? failed : len;
+}
+
+static int load(enum sandbox_role role)
+{
+    struct sock_filter program[BPF_MAXINSNS + 1], again[BPF_MAXINSNS + 1];
+    ssize_t len = get_program(role, program, sizeof program);
+    if (len < 0)
+        return (int)len;
+    if (get_program(role, again, sizeof again) != len || memcmp(program, again, (size_t)len) != 0)
+        return -ENOMEM;
+    const struct sock_fprog filter = {
+        .len = (unsigned short)((size_t)len / sizeof program[0]), .filter = program};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+        syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter) < 0)
+        return -errno;
+    return 0;
 }
 
 /* Why there are no filters at all, 0 where there are: then the kernel looks for one at NULL. */

@@ -41,8 +41,7 @@ static void allow_fcntl(scmp_filter_ctx filter, int command)
 }
 
 /* The runtime opens its files O_RDWR | O_CREAT and locks them. Nothing that dnsd must not do gets
- * possible: the tests of the sandbox hold in this build too. Not at seccomp_load(), which a test
- * wraps itself. */
+ * possible: the tests of the sandbox hold in this build too. */
 scmp_filter_ctx __wrap_seccomp_init(uint32_t action)
 {
     const struct scmp_arg_cmp how = SCMP_A2(SCMP_CMP_MASKED_EQ,

@@ -50,12 +50,13 @@ static struct sandbox_files files;
 /* ---- kernels that lack something ------------------------------------------------------------- */
 
 static bool no_landlock, no_seccomp, no_filter_loads;
-static int old_abi;       /* of Landlock, 0: the kernel's own */
-static long lost_call;    /* of Landlock, that fails with ENOMEM */
-static int lost_option;   /* of prctl, that fails with EPERM; 0: none */
-static bool no_handler;   /* for SIGSYS */
-static int lost_rule;     /* for this system call; it is not added, */
-static int lost_rule_why; /* and this is returned; 0: all are added */
+static int old_abi;                                 /* of Landlock, 0: the kernel's own */
+static long lost_call;                              /* of Landlock, that fails with ENOMEM */
+static int lost_option;                             /* of prctl, that fails with EPERM; 0: none */
+static bool no_handler;                             /* for SIGSYS */
+static int lost_rule;                               /* for this system call; it is not added, */
+static int lost_rule_why;                           /* and this is returned; 0: all are added */
+static enum { COMES_BACK, CRASHES, LOOPS } library; /* where memory is out, as it comes to rules */
 
 /* linux/landlock.h as it is now; Debian 12 has an older one. */
 struct ruleset {
@@ -66,9 +67,6 @@ long __real_syscall(long number, ...);
 long __wrap_syscall(long number, ...);
 int __real_prctl(int option, ...);
 int __wrap_prctl(int option, ...);
-int __real_seccomp_load(const scmp_filter_ctx filter);
-int __wrap_seccomp_load(const scmp_filter_ctx filter);
-
 int __real_seccomp_rule_add(scmp_filter_ctx filter, uint32_t action, int call, unsigned n, ...);
 int __wrap_seccomp_rule_add(scmp_filter_ctx filter, uint32_t action, int call, unsigned n, ...);
 int __real_seccomp_rule_add_array(
@@ -78,14 +76,13 @@ int __wrap_seccomp_rule_add_array(
 int __real_sigaction(int number, const struct sigaction *new, struct sigaction *old);
 int __wrap_sigaction(int number, const struct sigaction *new, struct sigaction *old);
 
-int __wrap_seccomp_load(const scmp_filter_ctx filter)
-{
-    return no_filter_loads ? -EINVAL : __real_seccomp_load(filter);
-}
-
 /* dnsd has no arguments for this one. */
 int __wrap_seccomp_rule_add(scmp_filter_ctx filter, uint32_t action, int call, unsigned n, ...)
 {
+    if (library == CRASHES)
+        raise(SIGKILL);
+    while (library == LOOPS)
+        ;
     if (lost_rule_why != 0 && call == lost_rule)
         return lost_rule_why;
     return n == 0 ? __real_seccomp_rule_add(filter, action, call, 0) : -EINVAL;
@@ -127,6 +124,10 @@ long __wrap_syscall(long number, ...)
     va_end(args);
     if (no_landlock && number == SYS_landlock_create_ruleset) {
         errno = ENOSYS;
+        return -1;
+    }
+    if (no_filter_loads && number == SYS_seccomp) {
+        errno = EINVAL;
         return -1;
     }
     if (old_abi != 0 && number == SYS_landlock_create_ruleset) {
@@ -899,6 +900,17 @@ static void does_not_enter(enum sandbox_role role, const char *what)
     ck_assert_msg(strstr(e.log, what) != NULL, "%s", e.log);
 }
 
+/* libseccomp may do either where memory is out while it makes the filter. */
+START_TEST(a_library_that_crashes_or_loops_for_want_of_memory_is_told_of)
+{
+    library = CRASHES;
+    does_not_enter(SANDBOX_SERVER, strerror(ENOMEM));
+    does_not_enter(SANDBOX_READER, strerror(ENOMEM));
+    library = LOOPS;
+    does_not_enter(SANDBOX_SERVER, strerror(ENOMEM));
+}
+END_TEST
+
 /* Of each list one: the last one to be added, too. */
 START_TEST(a_rule_that_finds_no_memory_keeps_dnsd_out)
 {
@@ -1075,6 +1087,7 @@ static void add_failures(Suite *suite)
     tcase_add_test(c, without_seccomp_there_is_one_warning_and_files_are_still_guarded);
     tcase_add_test(c, without_either_it_is_told_and_served);
     tcase_add_test(c, a_filter_that_is_not_taken_is_no_lack_of_the_kernel);
+    tcase_add_test(c, a_library_that_crashes_or_loops_for_want_of_memory_is_told_of);
     tcase_add_test(c, an_older_kernel_guards_files_all_the_same);
     tcase_add_test(c, a_rule_that_finds_no_memory_keeps_dnsd_out);
     tcase_add_test(c, a_rule_that_is_there_already_is_no_trouble);
