@@ -49,7 +49,7 @@ bench-rule:
 	@$(MAKE) $(JOBS) $(BUILD)/dnsrehearse
 	@BUILD=$(BUILD) TRACES=$(TRACES) bench/rule $(TRY)
 
-# Hit ratios of cache.c against LRU and FIFO.
+# Hit ratios of cache.c against SIEVE, CLOCK, LRU and FIFO: the table in bench/README.md.
 TRACES = ../shared/traces
 bench-eviction: $(BUILD)/bench/eviction
 	$(BUILD)/bench/eviction $(wildcard $(TRACES)/pages.tsv $(TRACES)/manysites.tsv)

@@ -1,17 +1,18 @@
-/* eviction.c: hit ratios of cache.c against LRU and FIFO with the same bytes, on questions as they
- * were asked and on mixes that are drawn.
+/* eviction.c: hit ratios of cache.c against SIEVE, CLOCK, LRU and FIFO with the same bytes, on
+ * questions as they were asked and on mixes that are drawn.
  * Knows the cache by its door, and lists of questions; never how the cache decides.
  *
  *   eviction [TRACE.tsv ...]
  *
  * A trace has lines of ms, client, name, type (../shared/traces). Nothing expires here. All have
- * the same bytes. LRU and FIFO are ideal: a record and its slot cost them what they cost cache.c,
+ * the same bytes. The others are ideal: a record and its slot cost them what they cost cache.c,
  * and they have all of the region for them; cache.c has ghosts, an index of a fixed size and two
  * rings in it. Output is a Markdown table. */
 #define HASH_NONFATAL_OOM 1
 #include "cache.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +39,10 @@ struct entry {
     uint32_t name;
     UT_hash_handle hh;
     struct entry *prev, *next;
+    bool visited; /* since the hand came by */
 };
+
+enum policy { SIEVE, CLOCK, LRU, FIFO, N_POLICIES };
 
 struct score {
     size_t hits, asked;
@@ -107,23 +111,46 @@ static void forget(struct entry **table, struct entry **list, struct entry *e)
     free(e);
 }
 
-/* LRU, or FIFO where a hit moves nothing. */
-static struct score run_list(const struct stream *s, size_t entries, int moves)
+static void move_to_end(struct entry **list, struct entry *e)
+{
+    DL_DELETE(*list, e);
+    DL_APPEND(*list, e);
+}
+
+/* Which one goes. The list begins with the oldest. SIEVE ("SIEVE is simpler than LRU", NSDI 2024)
+ * leaves what was visited where it is; CLOCK gives it another round. */
+static struct entry *victim(struct entry **list, struct entry **hand, enum policy policy)
+{
+    struct entry *e = *list;
+    if (policy == SIEVE) {
+        for (e = *hand != NULL ? *hand : e; e->visited; e = e->next != NULL ? e->next : *list)
+            e->visited = false;
+        *hand = e->next;
+        return e;
+    }
+    for (; policy == CLOCK && e->visited; e = *list) {
+        e->visited = false;
+        move_to_end(list, e);
+    }
+    return e;
+}
+
+static struct score run_list(const struct stream *s, size_t entries, enum policy policy)
 {
     struct score score = {0};
-    struct entry *table = NULL, *list = NULL, *e;
+    struct entry *table = NULL, *list = NULL, *hand = NULL, *e;
     for (size_t i = 0; i < s->n; i++) {
         HASH_FIND(hh, table, &s->names[i], KEY_LEN, e);
         score.hits += e != NULL && s->names[i] < SCAN_FROM;
         score.asked += s->names[i] < SCAN_FROM;
-        if (e != NULL && moves) {
-            DL_DELETE(list, e);
-            DL_APPEND(list, e);
-        }
-        if (e != NULL)
+        if (e != NULL) {
+            e->visited = true;
+            if (policy == LRU)
+                move_to_end(&list, e);
             continue;
+        }
         if (HASH_COUNT(table) >= entries)
-            forget(&table, &list, list);
+            forget(&table, &list, victim(&list, &hand, policy));
         e = need(calloc(1, sizeof *e));
         e->name = s->names[i];
         HASH_ADD(hh, table, name, KEY_LEN, e);
@@ -266,10 +293,11 @@ static void row(const char *what, const struct stream *s, size_t entries)
 {
     if (entries < 64)
         return;
-    double kept = percent(run_cache(s, entries));
-    double lru = percent(run_list(s, entries, 1)), fifo = percent(run_list(s, entries, 0));
-    printf("| %s | %zu | %u | %zu | %.2f | %.2f | %.2f |\n", what, s->n, s->distinct, entries, kept,
-        lru, fifo);
+    printf("| %s | %zu | %u | %zu | %.2f |", what, s->n, s->distinct, entries,
+        percent(run_cache(s, entries)));
+    for (enum policy policy = SIEVE; policy < N_POLICIES; policy++)
+        printf(" %.2f |", percent(run_list(s, entries, policy)));
+    putchar('\n');
     fflush(stdout);
 }
 
@@ -306,8 +334,9 @@ int main(int argc, char **argv)
         int scan_percent;
     } mixes[] = {{"Zipf 0.7", .7, 0}, {"Zipf 0.9", .9, 0}, {"Zipf 1.1", 1.1, 0},
         {"Zipf 0.9, a tenth asked once", .9, 10}, {"Zipf 0.9, half asked once", .9, 50}};
-    puts("| questions | asked | names | entries | cache.c % | LRU % | FIFO % |");
-    puts("|---|---|---|---|---|---|---|");
+    puts(
+        "| questions | asked | names | entries | cache.c % | SIEVE % | CLOCK % | LRU % | FIFO % |");
+    puts("|---|---|---|---|---|---|---|---|---|");
     for (int i = 1; i < argc; i++)
         trace_rows(argv[i]);
     for (size_t i = 0; i < sizeof mixes / sizeof mixes[0]; i++) {
