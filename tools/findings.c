@@ -167,9 +167,9 @@ static int print_grid(const struct findings *f, FILE *out)
             points[n++] = &g->points[i];
     qsort(points, n, sizeof(const struct grid_point *), by_extra);
     fprintf(out,
-        "\nOf %zu settings these %zu are worth having: none saves more for as little.\n\n"
+        "\nOf %zu settings %zu %s worth having: none saves more for as little.\n\n"
         "   window  score  confidence      saved      extra  precision  prefetches      pairs\n",
-        g->n, n);
+        g->n, n, n == 1 ? "is" : "are");
     for (size_t i = 0; i < n; i++)
         print_point(points[i], (size_t)(points[i] - g->points) == g->best, out);
     free(points);

@@ -206,7 +206,7 @@ END_TEST
 START_TEST(the_grid_shows_what_is_worth_having_the_cheapest_first)
 {
     static const char expected[] =
-        "\nOf 3 settings these 2 are worth having: none saves more for as little.\n\n"
+        "\nOf 3 settings 2 are worth having: none saves more for as little.\n\n"
         "   window  score  confidence      saved      extra  precision  prefetches      pairs\n"
         ">  1500ms      2         70%    50.00 %    -1.00 %   100.00 %           7          9\n"
         "       1m      2         50%    75.00 %   +25.00 %     0.00 %           0          0\n"
@@ -231,6 +231,8 @@ START_TEST(a_grid_that_recommends_nothing_says_so)
     struct stage s;
     start(&s);
     s.f.grid = &s.grid;
+    s.points[0].frontier = false;
+    must_say(&s, "\nOf 3 settings 1 is worth having: ");
     s.grid.best = GRID_NONE;
     s.f.extra_max = 0;
     must_say(&s, "\nno setting stays within +0 %\n");
