@@ -35,16 +35,16 @@ static void silent(struct world *world, struct sent *s, void *ctx)
 
 /* ---- one question upstream at a time --------------------------------------------------------- */
 
-START_TEST(twenty_clients_one_question)
+START_TEST(two_hundred_clients_one_question)
 {
-    struct asked *a[20];
+    struct asked *a[200];
     world_begin(w);
-    for (unsigned i = 0; i < 20; i++)
+    for (unsigned i = 0; i < 200; i++)
         a[i] = world_ask_more(w, i, "new.example", WIRE_TYPE_A);
     world_end(w);
     world_run_for(w, 100);
     ck_assert_uint_eq(w->n_sent, 1);
-    for (unsigned i = 0; i < 20; i++) {
+    for (unsigned i = 0; i < 200; i++) {
         ck_assert_uint_eq(asked_took(a[i]), 40);
         ck_assert_uint_eq(asked_answers(a[i]), 1);
     }
@@ -1460,7 +1460,7 @@ END_TEST
 
 static void add_tests(TCase *t)
 {
-    tcase_add_test(t, twenty_clients_one_question);
+    tcase_add_test(t, two_hundred_clients_one_question);
     tcase_add_test(t, second_question_is_from_the_cache);
     tcase_add_test(t, expired_is_asked_again);
     tcase_add_test(t, do_and_cd_are_other_questions);

@@ -381,6 +381,42 @@ END_TEST
 
 /* ---- whom it serves -------------------------------------------------------------------------- */
 
+static void ask_from(const char *address, const char *name)
+{
+    uint8_t msg[WIRE_QUERY_MAX];
+    struct client c = world_client(w, 1, CLIENT_UDP);
+    ck_assert_int_eq(addr_parse(address, 10000, &c.peer), 0);
+    size_t len = world_question(msg, 1, name, WIRE_TYPE_A, WIRE_CLASS_IN, WIRE_RD, 1232, false);
+    world_begin(w);
+    struct asked *a = world_ask_raw(w, &c, msg, len);
+    world_end(w);
+    while (!a->answered)
+        world_run_for(w, 1);
+}
+
+static void visit_from(const char *address)
+{
+    ask_from(address, "a.example");
+    world_run_for(w, 50);
+    ask_from(address, "b.example");
+    world_run_for(w, 5000);
+}
+
+/* Two addresses of one network are no two clients who have shown it, and no strangers either. */
+START_TEST(addresses_of_one_slash_64_are_one_client)
+{
+    visit_from("fd00:1:2:3::1");
+    visit_from("fd00:1:2:3:ffff::2");
+    size_t sent = sent_b();
+    ask_from("fd00:1:2:4::1", "a.example");
+    world_run_for(w, 5000);
+    ck_assert_uint_eq(sent_b(), sent);
+    ask_from("fd00:1:2:3:aaaa:bbbb:cccc:3", "a.example");
+    world_run_for(w, 5000);
+    ck_assert_uint_eq(sent_b(), sent + 1);
+}
+END_TEST
+
 START_TEST(what_one_client_showed_serves_nobody_else)
 {
     learn(1);
@@ -1059,6 +1095,7 @@ static void add_gain(TCase *t)
     tcase_add_test(t, ttl_0_of_an_ordinary_question_is_not_held);
     tcase_add_test(t, ttl_0_strict_holds_nothing);
     tcase_add_test(t, what_one_client_showed_serves_nobody_else);
+    tcase_add_test(t, addresses_of_one_slash_64_are_one_client);
     tcase_add_test(t, share_of_one_serves_everybody);
     tcase_add_test(t, twenty_clients_do_not_mix_in_scope_client);
 }

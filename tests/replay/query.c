@@ -327,6 +327,34 @@ START_TEST(chaos_is_told_to_this_machine_only)
 }
 END_TEST
 
+/* RFC 6891 6.1.2 and 6.1.4, RFC 8906: what nobody knows is neither an error nor sent back or on. */
+START_TEST(unknown_edns_options_and_flags_are_ignored)
+{
+    static const uint8_t options[] = {0, 3, 0, 0, 0, 9, 0, 4, 1, 2, 3, 4, 0, 12, 0, 2, 0, 0, 0xfd,
+        0xe9, 0, 4, 'd', 'n', 's', 'd'};
+    uint8_t msg[WIRE_QUERY_MAX];
+    struct wire_view opt;
+    for (int i = 0; i < 2; i++) { /* asked upstream, and from the cache */
+        size_t len = ordinary(msg, 1232);
+        msg[len - 4] = 0x7f;
+        msg[len - 3] = 0xff;
+        msg[len - 1] = sizeof options;
+        memcpy(msg + len, options, sizeof options);
+        struct asked *a = ask_bytes(msg, len + sizeof options);
+        world_run_for(w, 100);
+        ck_assert_uint_eq(asked_rcode(a), WIRE_NOERROR);
+        ck_assert_uint_eq(asked_answers(a), 1);
+        ck_assert(asked_opt(a, &opt));
+        ck_assert_uint_eq(opt.ttl_s, 0);
+        ck_assert_uint_eq(opt.rdata_len, 0);
+    }
+    ck_assert_uint_eq(w->n_sent, 1);
+    const struct sent *s = w->sent[0];
+    ck_assert_ptr_null(memmem(s->msg, s->len, options + sizeof options - 8, 8));
+    ck_assert(!s->dnssec_ok);
+}
+END_TEST
+
 START_TEST(edns_above_version_0_is_badvers)
 {
     uint8_t msg[WIRE_QUERY_MAX];
@@ -1852,6 +1880,7 @@ static void add_gates(TCase *t)
     tcase_add_test(t, types_of_transfers_and_keys_are_refused);
     tcase_add_test(t, classes_but_in_are_refused);
     tcase_add_test(t, chaos_is_told_to_this_machine_only);
+    tcase_add_test(t, unknown_edns_options_and_flags_are_ignored);
     tcase_add_test(t, edns_above_version_0_is_badvers);
     tcase_add_test(t, a_client_subnet_goes_no_further);
     tcase_add_test(t, every_gate_is_the_same_over_udp_and_tcp);

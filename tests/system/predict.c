@@ -197,6 +197,31 @@ START_TEST(what_was_learned_survives_a_death_too)
 }
 END_TEST
 
+/* Neither that something follows nor that it was fetched: not with -verbose, not in the statistics,
+ * and not in the query log, which is of what clients asked. */
+START_TEST(what_was_learned_is_in_no_log)
+{
+    server = responder_start(answer_after_rtt, NULL);
+    const char *path = learn("learned"), *queries = path_of("queries");
+    struct dnsd *d = dnsd_start("-forward %s -predict-window 1 -predict-file %s -verbose "
+                                "-query-log %s",
+        responder_at(server), path, queries);
+    size_t before = responder_asked(server, "s1.tree.example.com");
+    resolve(d, "s0.tree.example.com", TYPE_A);
+    uint64_t end_ms = now_ms() + WAIT_MS;
+    while (responder_asked(server, "s1.tree.example.com") == before && now_ms() < end_ms)
+        pause_ms(5);
+    ck_assert_uint_gt(responder_asked(server, "s1.tree.example.com"), before);
+    dnsd_reload(d);
+    must_lack(dnsd_statistic(d, "prediction: "), " 0 prefetches");
+    ck_assert_int_eq(dnsd_stop(d), 0);
+    must_lack(read_file(d->log), "example.com");
+    must_have(read_file(queries), " s0.tree.example.com A ");
+    ck_assert_uint_eq(count_of(read_file(queries), "example.com"), 1);
+    responder_stop(server);
+}
+END_TEST
+
 /* Writes the bytes of a good file, changed or cut. */
 static void write_bytes(const char *path, const uint8_t *bytes, size_t len)
 {
@@ -410,6 +435,7 @@ int main(void)
     tcase_add_test(c, six_names_in_a_chain_take_one_round_trip_from_the_third_visit_on);
     tcase_add_test(c, what_was_learned_survives_a_restart);
     tcase_add_test(c, what_was_learned_survives_a_death_too);
+    tcase_add_test(c, what_was_learned_is_in_no_log);
     tcase_add_test(c, a_damaged_file_is_reported_and_ignored);
     tcase_add_test(c, a_file_that_cannot_be_written_is_no_trouble_until_the_end);
     tcase_add_test(c, what_prediction_did_is_told_and_what_it_learned_is_drawn);
