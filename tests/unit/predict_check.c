@@ -122,9 +122,12 @@ static void tear_down(void)
 START_TEST(tokens_and_counts_that_do_not_add_up)
 {
     const char *tokens = "there are more tokens than the bucket holds";
+    const char *owed = "a client owes more tokens than the bucket holds";
 
     IS_TOLD(&p->tokens, p->tokens = PREDICT_TOKENS_MAX * TOKEN + 1, tokens);
     IS_TOLD(&p->tokens, p->tokens = -PREDICT_TOKENS_MAX * TOKEN - 1, tokens);
+    IS_TOLD(&p->debts[0], p->debts[0] = -1, owed);
+    IS_TOLD(&p->debts[DEBTORS - 1], p->debts[DEBTORS - 1] = PREDICT_TOKENS_MAX * TOKEN + 1, owed);
     IS_TOLD(&p->counts, p->counts.used++, "prefetches do not add up");
 }
 END_TEST

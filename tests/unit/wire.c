@@ -1034,6 +1034,12 @@ START_TEST(a_dname_is_kept_with_the_cname_that_it_made)
     m_to(&m, AN, "www.new.example", WIRE_TYPE_CNAME, 100, "@16");
     ck_assert_int_eq(pack(&m), WIRE_ANSWER_POSITIVE);
     ck_assert_uint_eq(packed.bytes[3], 3);
+    /* and says nothing of its owner (RFC 6672 2.3) */
+    m_start(&m, WIRE_QR, "old.example", WIRE_TYPE_A);
+    m_to(&m, AN, "@", WIRE_TYPE_DNAME, 100, "new.example");
+    m_a(&m, AN, "@", 70, 1);
+    ck_assert_int_eq(pack(&m), WIRE_ANSWER_POSITIVE);
+    ck_assert_str_eq(served(), "an old.example 1 70 00000001\n");
     m_start(&m, WIRE_QR, "old.example", WIRE_TYPE_DNAME);
     m_to(&m, AN, "@", WIRE_TYPE_DNAME, 100, "new.example");
     ck_assert_int_eq(pack(&m), WIRE_ANSWER_POSITIVE);
