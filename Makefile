@@ -60,6 +60,7 @@ UNIT_special    = special $(WIRE)
 UNIT_conf       = $(CONF) addr quantity rebind $(WIRE)
 UNIT_server     = server addr
 UNIT_resolvconf = net/resolvconf addr
+LINK_resolvconf = $(foreach f,malloc calloc strdup read,-Wl,--wrap=$(f))
 UNIT_savefile   = ops/savefile
 UNIT_log        = ops/log
 UNIT_querylog   = ops/querylog ops/log $(WIRE) addr rrtype quantity

@@ -480,13 +480,22 @@ END_TEST
 
 START_TEST(listeners_in_each_others_way_are_not_blamed_on_others)
 {
-    unsigned port = free_port("127.0.0.1");
+    unsigned port = free_port("0.0.0.0");
     struct output o =
         run_dnsd("-forward 192.0.2.1 -listen 127.0.0.1:%u -listen 0.0.0.0:%u", port, port);
     ck_assert_int_eq(o.code, 2);
     must_have(o.text,
         text("cannot listen on 0.0.0.0:%u: dnsd itself listens on 127.0.0.1:%u", port, port));
     must_lack(o.text, "another program");
+    o = run_dnsd("-forward 192.0.2.1 -listen 0.0.0.0:%u -listen 127.0.0.1:%u", port, port);
+    ck_assert_int_eq(o.code, 2);
+    must_have(o.text,
+        text("cannot listen on 127.0.0.1:%u: dnsd itself listens on 0.0.0.0:%u", port, port));
+    /* Side by side. */
+    struct dnsd *d = dnsd_start("-forward 192.0.2.1 -listen %s:%u -listen 127.0.0.1:%u "
+                                "-port %u",
+        own_address(), port, port, port);
+    dnsd_await(d, text("listening on 127.0.0.1:%u", port));
 }
 END_TEST
 

@@ -6,11 +6,64 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* ---- what the system does not grant ---------------------------------------------------------- */
+
+static enum { NOTHING, MALLOC, CALLOC, STRDUP, READ } lost; /* which call fails */
+static int lost_error, n_lost;                              /* the next so many times */
+
+static bool loses(unsigned what)
+{
+    if ((unsigned)lost != what || n_lost == 0)
+        return false;
+    n_lost--;
+    errno = lost_error;
+    return true;
+}
+
+static void lose(unsigned what, int error, int n)
+{
+    lost = what;
+    lost_error = error;
+    n_lost = n;
+}
+
+void *__real_malloc(size_t len);
+void *__wrap_malloc(size_t len);
+void *__real_calloc(size_t n, size_t len);
+void *__wrap_calloc(size_t n, size_t len);
+char *__real_strdup(const char *text);
+char *__wrap_strdup(const char *text);
+ssize_t __real_read(int fd, void *to, size_t len);
+ssize_t __wrap_read(int fd, void *to, size_t len);
+
+void *__wrap_malloc(size_t len)
+{
+    return loses(MALLOC) ? NULL : __real_malloc(len);
+}
+
+void *__wrap_calloc(size_t n, size_t len)
+{
+    return loses(CALLOC) ? NULL : __real_calloc(n, len);
+}
+
+char *__wrap_strdup(const char *text)
+{
+    return loses(STRDUP) ? NULL : __real_strdup(text);
+}
+
+ssize_t __wrap_read(int fd, void *to, size_t len)
+{
+    return loses(READ) ? -1 : __real_read(fd, to, len);
+}
+
+/* ---- what is complained of ------------------------------------------------------------------- */
 
 struct complaints {
     size_t n;
@@ -417,6 +470,43 @@ START_TEST(fifo_in_its_place)
 }
 END_TEST
 
+START_TEST(reading_that_is_interrupted_or_fails)
+{
+    put_file("resolv.conf", "nameserver 192.0.2.1\n");
+    lose(READ, EINTR, 2);
+    ck_assert_int_eq(read_it(), 0);
+    ck_assert_int_eq(n_lost, 0);
+    ck_assert_uint_eq(servers.n, 1);
+    lose(READ, EIO, 1);
+    ck_assert_int_eq(read_it(), -1);
+    ck_assert_int_eq(errno, EIO);
+    ck_assert_uint_eq(servers.n, 0);
+}
+END_TEST
+
+START_TEST(memory_that_is_out)
+{
+    put_file("resolv.conf", "nameserver 192.0.2.1\n");
+    const char *path = in_directory("resolv.conf");
+    memset(&servers, 0xff, sizeof servers);
+    lose(MALLOC, ENOMEM, 1);
+    int result = resolvconf_read(path, &servers, note, &complaints);
+    int why = errno;
+    lose(NOTHING, 0, 0);
+    ck_assert_int_eq(result, -1);
+    ck_assert_int_eq(why, ENOMEM);
+    ck_assert_uint_eq(servers.n, 0);
+    struct ev_loop *own = ev_loop_new(EVFLAG_AUTO);
+    for (unsigned what = CALLOC; what <= STRDUP; what++) {
+        lose(what, ENOMEM, 1);
+        struct resolvconf_watch *w = resolvconf_watch(own, path, NULL, NULL);
+        lose(NOTHING, 0, 0);
+        ck_assert_ptr_null(w);
+    }
+    ev_loop_destroy(own);
+}
+END_TEST
+
 START_TEST(file_that_is_huge)
 {
     FILE *f = fopen(in_directory("resolv.conf"), "w");
@@ -641,6 +731,8 @@ static TCase *file_case(void)
     tcase_add_test(c, file_that_is_missing);
     tcase_add_test(c, directory_in_its_place);
     tcase_add_test(c, fifo_in_its_place);
+    tcase_add_test(c, reading_that_is_interrupted_or_fails);
+    tcase_add_test(c, memory_that_is_out);
     tcase_add_test(c, file_that_is_huge);
     return c;
 }
