@@ -441,6 +441,8 @@ static enum trace_result read_text(struct trace *t, FILE *file, const struct tra
         result = read_lines(&r, form);
     else if (ferror(file))
         result = TRACE_UNREADABLE;
+    else if (!feof(file)) /* a line that there was no room for */
+        result = TRACE_MEMORY;
     else if (r.first == 0)
         mistake(&r, 0, "is empty");
     else

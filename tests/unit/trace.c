@@ -258,15 +258,18 @@ END_TEST
 
 START_TEST(a_line_that_memory_has_no_room_for)
 {
-    struct reading r;
-    start(&r);
-    r.source.form = TRACE_TEXT;
-    no_line = true;
-    read_bytes(&r, "1 U1 a.example A\n", 17);
-    no_line = false;
-    ck_assert_int_eq(r.result, TRACE_MEMORY);
-    ck_assert_str_eq(r.said, "");
-    end(&r);
+    static const enum trace_form forms[] = {TRACE_TEXT, TRACE_UNKNOWN};
+    for (size_t i = 0; i < 2; i++) {
+        struct reading r;
+        start(&r);
+        r.source.form = forms[i];
+        no_line = true;
+        read_bytes(&r, "1 U1 a.example A\n", 17);
+        no_line = false;
+        ck_assert_int_eq(r.result, TRACE_MEMORY);
+        ck_assert_str_eq(r.said, ""); /* above all, not that the file is empty */
+        end(&r);
+    }
 }
 END_TEST
 
