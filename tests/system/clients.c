@@ -91,6 +91,7 @@ START_TEST(dig)
         {"www.example.org ANY", "RFC8482"},
         {"+norecurse www.example.org A", "status: REFUSED"},
         {"+norecurse www.example.org A", "EDE: 20 (Not Authoritative)"},
+        {"+tcp +keepalive www.example.org A", "TCP KEEPALIVE: 10.0 secs"},
         {"+cookie www.example.org A", "(good)"},
         {"+tcp +cookie www.example.org A", "(good)"},
         {"+cookie=0123456789abcdef0100000000000000ffffffffffffffff www.example.org A", "(good)"},

@@ -366,6 +366,34 @@ START_TEST(a_wildcard_listener_replies_from_the_address_that_was_asked)
 }
 END_TEST
 
+/* The listener's own descriptor, by its address. */
+static int listener(void)
+{
+    for (int fd = 0; fd < 1024; fd++) {
+        struct sockaddr_storage ss;
+        socklen_t len = sizeof ss;
+        struct addr at;
+        if (fd != client && getsockname(fd, (struct sockaddr *)&ss, &len) == 0 &&
+            sockaddr_to_addr(&ss, &at) == 0 && addr_equal(&at, udp_addr(udp)))
+            return fd;
+    }
+    return -1;
+}
+
+/* Forged ICMP "fragmentation needed" must not make replies travel in pieces (RFC 9715 3). */
+START_TEST(forged_path_mtu_is_not_listened_to)
+{
+    bool four = _i == 0;
+    int value = -1;
+    socklen_t len = sizeof value;
+    listen_at(four ? "127.0.0.1" : "::1");
+    ck_assert_int_eq(getsockopt(listener(), four ? IPPROTO_IP : IPPROTO_IPV6,
+                         four ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER, &value, &len),
+        0);
+    ck_assert_int_eq(value, four ? IP_PMTUDISC_OMIT : IPV6_PMTUDISC_OMIT);
+}
+END_TEST
+
 START_TEST(an_ipv6_wildcard_listener_does_too)
 {
     listen_at("::");
@@ -632,6 +660,7 @@ int main(void)
     tcase_add_test(replies, chatter_ports_are_not_even_shown_to_the_desk);
     tcase_add_test(addresses, a_wildcard_listener_replies_from_the_address_that_was_asked);
     tcase_add_test(addresses, an_ipv6_wildcard_listener_does_too);
+    tcase_add_loop_test(addresses, forged_path_mtu_is_not_listened_to, 0, 2);
     tcase_add_test(addresses, who_asked_a_link_local_address_is_answered_by_its_interface);
     tcase_add_test(addresses, who_asked_a_group_is_answered_from_what_the_kernel_chooses);
     tcase_add_test(addresses, a_datagram_from_what_is_no_address_is_not_even_shown_to_the_desk);
