@@ -495,10 +495,10 @@ static void check_reach(struct reading *r)
     }
     if (c->predict_score * c->predict_confidence_percent <= 200)
         return;
-    value = point_at(r, by_score ? "predict-score" : "predict-confidence", option);
-    mistake(r, value,
-        by_score ? "expected no more than 200% / predict-confidence: no follower could reach it"
-                 : "expected no more than 200% / predict-score: no follower could reach it");
+    /* The default of the score goes with every confidence. */
+    value = point_at(r, "predict-score", option);
+    mistake(
+        r, value, "expected no more than 200% / predict-confidence: no follower could reach it");
 }
 
 static void check_together(struct reading *r)
