@@ -632,15 +632,22 @@ static enum exit_code start(struct dnsd *d)
     return code;
 }
 
-static void end(struct dnsd *d)
+/* Whoever asks from here on hears at once that nobody is there. */
+static void close_listeners(struct dnsd *d)
 {
     if (d->core != NULL)
         flights_end(core_flights(d->core), turn_now_ms(d->turn));
+    tcp_free(d->tcp);
+    d->tcp = NULL;
+    while (d->n_udp > 0)
+        udp_close(d->udp[--d->n_udp]);
+}
+
+static void end(struct dnsd *d)
+{
     forward_close(&d->forward);
     signals_close(d->signals);
-    tcp_free(d->tcp);
-    for (size_t i = 0; i < d->n_udp; i++)
-        udp_close(d->udp[i]);
+    close_listeners(d);
     querylog_close(d->querylog);
     core_free(d->core, 0);
     exchange_close(d->upstream);
@@ -663,6 +670,7 @@ static enum exit_code run(struct dnsd *d)
         return code;
     sd_notify(0, "READY=1");
     ev_run(d->loop, 0);
+    close_listeners(d); /* the disk may keep us waiting */
     learned_save_last(&d->learned, core_predict(d->core), d->conf->predict_file, STOP_MS);
     log_info("ended");
     return EXIT_OK;

@@ -73,6 +73,8 @@ static bool strikes(enum fault kind)
     plan->n_failed++;
     if (plan->deed == FAULT_KILL)
         kill(getpid(), SIGKILL);
+    if (plan->deed == FAULT_STOP)
+        return raise(SIGSTOP) != 0;
     errno = plan->error;
     return true;
 }

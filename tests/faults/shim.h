@@ -56,6 +56,7 @@ enum fault { FAULT_KINDS(FAULT_ENUM) N_FAULTS };
 enum fault_deed {
     FAULT_FAIL,         /* the call returns an error */
     FAULT_KILL,         /* the process dies by SIGKILL before the call */
+    FAULT_STOP,         /* it stops before the call, which then is made, until somebody wakes it */
     FAULT_NOW_AND_THEN, /* one call in `left` returns the error of its kind, by chance */
 };
 

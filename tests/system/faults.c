@@ -24,6 +24,7 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define STRIDE        5
@@ -1210,6 +1211,39 @@ static void fill_up(const char *path, size_t but)
     close(fd);
 }
 
+/* The end waits for the disk, and the clients' next server need not wait with it: who asks now is
+ * told at once that nobody is there. */
+START_TEST(nobody_waits_for_the_last_save)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET};
+    int status, code;
+    char byte = 0;
+    if (is_wrapped())
+        return;
+    prepare();
+    ck_assert(path_prefetch(0, WAIT_MS));
+    arm(FAULT_BIT(FSYNC), 0, 1, false);
+    plan->deed = FAULT_STOP;
+    ck_assert_int_eq(kill(dut->pid, SIGTERM), 0);
+    ck_assert_int_eq(waitpid(dut->pid, &status, WUNTRACED), dut->pid);
+    ck_assert(WIFSTOPPED(status));
+    at.sin_port = htons(dut->port);
+    ck_assert_int_eq(inet_pton(AF_INET, dut->address, &at.sin_addr), 1);
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    ck_assert_int_eq(connect(fd, (struct sockaddr *)&at, sizeof at), 0);
+    ck_assert_int_eq(send(fd, &byte, 1, 0), 1);
+    ck_assert_int_eq(recv(fd, &byte, 1, 0), -1);
+    ck_assert_msg(errno == ECONNREFUSED, "%s", strerror(errno));
+    close(fd);
+    disarm();
+    ck_assert_int_eq(kill(dut->pid, SIGCONT), 0);
+    dnsd_wait_end(dut, &code);
+    ck_assert_int_eq(code, 0);
+    dnsd_await(dut, "saved to");
+    responder_stop(server);
+}
+END_TEST
+
 START_TEST(a_full_disk_costs_lines_and_files_and_never_an_answer)
 {
     const char *small = path_of("small"), *filler = path_of("small/filler");
@@ -1381,6 +1415,7 @@ int main(void)
     tcase_add_test(c, prediction_that_finds_no_memory_at_a_reload_comes_with_the_next_one);
     tcase_add_test(c, a_death_at_any_step_of_a_dump_leaves_whole_files_and_dnsd_alive);
     tcase_add_test(c, a_file_cut_or_flipped_anywhere_is_ignored_within_a_second);
+    tcase_add_test(c, nobody_waits_for_the_last_save);
     tcase_add_test(c, a_full_disk_costs_lines_and_files_and_never_an_answer);
     tcase_add_test(c, reloads_under_load_lose_no_answer_and_leak_nothing);
     return harness_run(s);
