@@ -525,11 +525,18 @@ END_TEST
 START_TEST(one_whose_socket_is_gone_ends)
 {
     start_without(RECEIVING, ECONNRESET, write_file("conf", "verbose\n"));
-    int status;
-    ck_assert_int_gt(wait(&status), 0);
-    ck_assert(WIFEXITED(status));
-    ck_assert_int_eq(WEXITSTATUS(status), 0);
+    siginfo_t info;
+    ck_assert_int_eq(waitid(P_ALL, 0, &info, WEXITED | WNOWAIT), 0);
+    ck_assert_int_eq(info.si_code, CLD_EXITED);
+    ck_assert_int_eq(info.si_status, 0);
+    reader_look(reader);
     refuses(path_of("conf"), EPIPE);
+}
+END_TEST
+
+START_TEST(one_that_nobody_listens_to_at_its_start_ends)
+{
+    does_not_start(SENDING, EPIPE, EPIPE);
 }
 END_TEST
 
@@ -594,6 +601,7 @@ static void add_tests(Suite *suite)
     tcase_add_test(c, an_answer_that_the_kernel_has_no_room_for_is_said_again);
     tcase_add_test(c, a_question_that_is_interrupted_is_heard);
     tcase_add_test(c, one_whose_socket_is_gone_ends);
+    tcase_add_test(c, one_that_nobody_listens_to_at_its_start_ends);
 }
 
 int main(void)

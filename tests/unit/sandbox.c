@@ -49,7 +49,8 @@ static struct sandbox_files files;
 
 /* ---- kernels that lack something ------------------------------------------------------------- */
 
-static bool no_landlock, no_seccomp, no_filter_loads;
+static bool no_landlock, no_seccomp;
+static int no_filter_loads;                         /* because of this errno; 0: they do */
 static int old_abi;                                 /* of Landlock, 0: the kernel's own */
 static long lost_call;                              /* of Landlock, that fails with ENOMEM */
 static int lost_option;                             /* of prctl, that fails with EPERM; 0: none */
@@ -126,8 +127,8 @@ long __wrap_syscall(long number, ...)
         errno = ENOSYS;
         return -1;
     }
-    if (no_filter_loads && number == SYS_seccomp) {
-        errno = EINVAL;
+    if (no_filter_loads != 0 && number == SYS_seccomp) {
+        errno = no_filter_loads;
         return -1;
     }
     if (old_abi != 0 && number == SYS_landlock_create_ruleset) {
@@ -873,10 +874,53 @@ END_TEST
 /* Of a filter that the kernel does not take: dnsd's mistake, and no reason to go without. */
 START_TEST(a_filter_that_is_not_taken_is_no_lack_of_the_kernel)
 {
-    no_filter_loads = true;
+    no_filter_loads = EINVAL;
     struct end e = end_of(SANDBOX_SERVER, nothing);
     ck_assert_msg(e.code == 1, "code %d: %s", e.code, e.log);
     ck_assert_ptr_nonnull(strstr(e.log, "system calls cannot be filtered"));
+}
+END_TEST
+
+/* As some containers do: all else holds. */
+START_TEST(a_filter_that_is_refused_is_told_and_files_are_still_guarded)
+{
+    static const int errors[] = {ENOSYS, EPERM, EACCES};
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
+        no_filter_loads = errors[i];
+        if (has_landlock(1))
+            warns_once(end_of(SANDBOX_SERVER, fail_to_write_outside), "no seccomp");
+        goes_well(SANDBOX_READER, read_files);
+    }
+}
+END_TEST
+
+static void make_call_without_a_name(void)
+{
+    syscall(600);
+}
+
+START_TEST(a_call_that_nobody_knows_dies_too)
+{
+    dies_of(SANDBOX_SERVER, make_call_without_a_name, "one without a name");
+}
+END_TEST
+
+static void replace_here(void)
+{
+    must(savefile_write("learned", (const uint8_t *)"x", 1) == 0, "learned");
+    must(savefile_write("log", (const uint8_t *)"x", 1) == 0, "log");
+}
+
+START_TEST(files_without_a_directory_are_in_the_working_directory)
+{
+    ck_assert_int_eq(chdir(own), 0);
+    strcpy(files.replaced[0], "learned");
+    strcpy(files.appended, "-");
+    goes_well(SANDBOX_SERVER, replace_here);
+    ck_assert(sandbox_exposes(&files, "dnsd.conf"));
+    ck_assert_int_eq(chdir(other), 0);
+    ck_assert_int_eq(end_of(SANDBOX_SERVER, nothing).code, WELL);
+    ck_assert_int_eq(chdir("/"), 0);
 }
 END_TEST
 
@@ -1088,6 +1132,9 @@ static void add_failures(Suite *suite)
     tcase_add_test(c, without_either_it_is_told_and_served);
     tcase_add_test(c, a_filter_that_is_not_taken_is_no_lack_of_the_kernel);
     tcase_add_test(c, a_library_that_crashes_or_loops_for_want_of_memory_is_told_of);
+    tcase_add_test(c, a_filter_that_is_refused_is_told_and_files_are_still_guarded);
+    tcase_add_test(c, a_call_that_nobody_knows_dies_too);
+    tcase_add_test(c, files_without_a_directory_are_in_the_working_directory);
     tcase_add_test(c, an_older_kernel_guards_files_all_the_same);
     tcase_add_test(c, a_rule_that_finds_no_memory_keeps_dnsd_out);
     tcase_add_test(c, a_rule_that_is_there_already_is_no_trouble);
