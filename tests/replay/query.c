@@ -1244,6 +1244,32 @@ START_TEST(only_the_same_id_port_and_question_is_a_repeat)
 }
 END_TEST
 
+/* The repeat would lead to another target, which nobody asked for, or a prefetch only. */
+START_TEST(a_repeat_behind_a_reload_of_the_overrides_waits_on)
+{
+    uint8_t msg[WIRE_QUERY_MAX], wire[WIRE_NAME_MAX], key[WIRE_KEY_MAX];
+    struct client c = world_client(w, 1, CLIENT_UDP);
+    struct wire_question other = {.name = wire,
+        .name_len = world_name("other.example", wire),
+        .type = WIRE_TYPE_A,
+        .class = WIRE_CLASS_IN};
+    size_t len = world_question(
+        msg, 1, "chain.example", WIRE_TYPE_A, WIRE_CLASS_IN, WIRE_RD, WIRE_UDP_MAX, false);
+    world_poison(w, "chain.example CNAME target.example.\n");
+    struct asked *first = world_ask_raw(w, &c, msg, len);
+    world_poison(w, "chain.example CNAME other.example.\n");
+    struct asked *second = world_ask_raw(w, &c, msg, len);
+    ck_assert(flight_prefetch(core_flights(w->core), key, wire_key_write(&other, 0, key)));
+    struct asked *third = world_ask_raw(w, &c, msg, len);
+    ck_assert(second->dropped && third->dropped);
+    ck_assert_uint_eq(query_waiting(core_desk(w->core)), 1);
+    ck_assert_uint_eq(w->n_sent, 2);
+    world_run_for(w, 100);
+    ck_assert_uint_eq(first->n_replies, 1);
+    ck_assert_uint_eq(asked_answers(first), 2);
+}
+END_TEST
+
 START_TEST(after_its_end_a_question_is_no_repeat)
 {
     struct how h = plain("a.example", WIRE_TYPE_A);
@@ -1926,6 +1952,7 @@ static void add_replies(TCase *t)
     tcase_add_test(t, tcp_gets_the_largest_answer);
     tcase_add_test(t, late_is_bare_over_udp_and_whole_over_tcp);
     tcase_add_test(t, only_the_same_id_port_and_question_is_a_repeat);
+    tcase_add_test(t, a_repeat_behind_a_reload_of_the_overrides_waits_on);
     tcase_add_test(t, after_its_end_a_question_is_no_repeat);
     tcase_add_test(t, more_than_queries_max_do_not_wait);
     tcase_add_test(t, chains_of_those_who_wait_are_bounded_in_all);
