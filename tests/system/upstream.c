@@ -343,7 +343,8 @@ START_TEST(silence_brings_servfail_in_time_or_what_is_stale)
     r = receive(stale, WAIT_MS);
     must_be_right(&r);
     ck_assert_uint_eq(r.ttl_s, STALE_TTL);
-    ck_assert_uint_lt(r.took_ms, 1900 + (harness_slow() ? 1000 : 0));
+    /* After 1.8 s, and what a busy machine takes; replay/flight knows it to the millisecond. */
+    ck_assert_uint_lt(r.took_ms, 2300 + (harness_slow() ? 1000 : 0));
     struct reply failed[] = {
         receive(dead, GIVEN_UP), receive(none, GIVEN_UP), receive(loop, GIVEN_UP)};
     for (size_t i = 0; i < sizeof failed / sizeof failed[0]; i++) {
