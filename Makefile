@@ -258,7 +258,7 @@ soak:
 
 # Two compilers without a warning, and what reads code, manual and scripts for a living.
 C_FILES = $(wildcard *.c net/*.c ops/*.c tools/*.c bench/*.c tests/*/*.c)
-H_FILES = $(wildcard *.h net/*.h ops/*.h tools/*.h bench/*.h tests/*/*.h)
+H_FILES = $(wildcard *.h net/*.h ops/*.h tools/*.h bench/*.h tests/*.h tests/*/*.h)
 # cppcheck sees the loops of uthash and utlist, to know that they set their variables, and nothing
 # else of the system: lost in the system's headers, it finds no fault with anything.
 $(BUILD)/cppcheck/%.h: /usr/include/%.h

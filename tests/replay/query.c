@@ -1,9 +1,9 @@
 /* query.c: every gate that a client's question passes, with a question on each side of it.
  * Knows the core by the replay world; never sockets. */
+#include "tests/heap.h"
 #include "tests/replay/world.h"
 
 #include <check.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -1334,13 +1334,6 @@ START_TEST(chains_of_those_who_wait_are_bounded_in_all)
     ck_assert_uint_eq(query_waiting(core_desk(w->core)), 0);
 }
 END_TEST
-
-/* What malloc has given out; always the same where another one is in its place (sanitizers). */
-static size_t memory_in_use(void)
-{
-    struct mallinfo2 m = mallinfo2();
-    return m.uordblks + m.hblkhd;
-}
 
 /* The longest names, each asked by one client. */
 START_TEST(what_waits_takes_no_more_memory_than_was_told)

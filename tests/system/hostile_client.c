@@ -74,43 +74,11 @@ static size_t raise_limit(void)
     return limit.rlim_cur;
 }
 
-/* A socket of the client with this number, connected to dnsd; -1: dnsd does not want it. Whoever
- * waits for dnsd on it waits no longer than a test may. */
-static int client_socket(unsigned client, int type)
-{
-    struct timeval wait = {.tv_sec = WAIT_MS / 1000};
-    struct sockaddr_in own = {.sin_family = AF_INET}, to = {.sin_family = AF_INET};
-    own.sin_addr.s_addr = htonl(0x7f800001 + client * 256);
-    to.sin_port = htons(dut->port);
-    ck_assert_int_eq(inet_pton(AF_INET, dut->address, &to.sin_addr), 1);
-    int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
-    ck_assert_int_ge(fd, 0);
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait);
-    ck_assert_int_eq(bind(fd, (struct sockaddr *)&own, sizeof own), 0);
-    if (connect(fd, (struct sockaddr *)&to, sizeof to) == 0)
-        return fd;
-    close(fd);
-    return -1;
-}
-
 /* A question behind room for its length, which is filled in. Returns the length of both. */
-static size_t write_frame(uint8_t frame[300], unsigned id, const char *name, enum type type)
+static size_t write_frame(
+    uint8_t frame[2 + QUESTION_MAX], unsigned id, const char *name, enum type type)
 {
-    uint8_t *msg = frame + 2;
-    size_t len = 12;
-    memset(msg, 0, len);
-    msg[0] = (uint8_t)(id >> 8);
-    msg[1] = (uint8_t)id;
-    msg[2] = msg[5] = 1;
-    for (const char *at = name; *at != '\0'; at += strcspn(at, ".") + (strchr(at, '.') != NULL)) {
-        size_t n = strcspn(at, ".");
-        msg[len++] = (uint8_t)n;
-        memcpy(msg + len, at, n);
-        len += n;
-    }
-    memcpy(msg + len, (const uint8_t[]){0, 0, (uint8_t)type, 0, 1}, 5);
-    len += 5;
+    size_t len = write_question(frame + 2, id, name, type);
     frame[0] = (uint8_t)(len >> 8);
     frame[1] = (uint8_t)len;
     return 2 + len;
@@ -226,7 +194,7 @@ static void send_datagrams(size_t from, size_t to)
     unsigned fences[BATCH];
     for (size_t i = from; i < to; i++) {
         struct message *m = &messages[i];
-        m->fd = client_socket((unsigned)i % 16, SOCK_DGRAM);
+        m->fd = client_socket(dut, (unsigned)i % 16, SOCK_DGRAM);
         m->len = m->len < DATAGRAM_MAX ? m->len : DATAGRAM_MAX;
         ck_assert_int_eq(send(m->fd, m->bytes, m->len, 0), (ssize_t)m->len);
         send_fence(m, &fences[i - from]);
@@ -269,7 +237,7 @@ static void send_over_stream(const struct message *m, unsigned client)
     static uint8_t reply[REPLY_MAX];
     uint8_t prefix[2] = {(uint8_t)(m->len >> 8), (uint8_t)m->len};
     size_t len, replies = 0;
-    int fd = client_socket(client, SOCK_STREAM);
+    int fd = client_socket(dut, client, SOCK_STREAM);
     ck_assert_int_ge(fd, 0);
     ck_assert_int_eq(send(fd, prefix, 2, MSG_NOSIGNAL | MSG_MORE), 2);
     (void)send(fd, m->bytes, m->len, MSG_NOSIGNAL); /* what is too short is cut off at once */
@@ -351,7 +319,7 @@ static void *be_honest(void *arg)
 static void honest_start(struct honest *h, unsigned first, unsigned names, unsigned long wait_ms)
 {
     *h = (struct honest){.first = first, .names = names, .wait_ms = wait_ms};
-    h->fd = client_socket(200, SOCK_DGRAM);
+    h->fd = client_socket(dut, 200, SOCK_DGRAM);
     ck_assert_int_eq(pthread_create(&h->thread, NULL, be_honest, h), 0);
     while (h->asked == 0) /* service is there before it is disturbed */
         pause_ms(1);
@@ -398,7 +366,7 @@ static void answer_big(const struct asked *q, void *ctx)
 
 static int open_stream(unsigned client)
 {
-    int fd = client_socket(client, SOCK_STREAM);
+    int fd = client_socket(dut, client, SOCK_STREAM);
     ck_assert_int_ge(fd, 0);
     return fd;
 }
@@ -585,7 +553,7 @@ static void idle_connections(void)
     most = harness_slow() ? most / 10 : most;
     uint64_t begun_ms = now_ms();
     for (unsigned i = 0; i < most; i++)
-        fds[i] = client_socket(300 + i % ADDRESSES, SOCK_STREAM);
+        fds[i] = client_socket(dut, 300 + i % ADDRESSES, SOCK_STREAM);
     row("| idle connections | %zu from %d addresses | in %lu ms; dnsd has %zu descriptors |", most,
         ADDRESSES, (unsigned long)(now_ms() - begun_ms), descriptors(dut));
     for (unsigned i = 0; i < most; i++)
@@ -598,7 +566,7 @@ static void connect_flood(void)
     unsigned most = harness_slow() ? CONNECTS / 10 : CONNECTS;
     uint64_t begun_ms = now_ms();
     for (unsigned i = 0; i < most; i++) {
-        int fd = client_socket(600 + i % ADDRESSES, SOCK_STREAM);
+        int fd = client_socket(dut, 600 + i % ADDRESSES, SOCK_STREAM);
         if (fd >= 0 && i % 3 == 0)
             close(fd);
         else if (fd >= 0)
@@ -748,7 +716,7 @@ static unsigned long flood(const struct fast *f, unsigned long names)
     struct flooder flooders[FLOODERS] = {0};
     unsigned long sent = 0;
     for (unsigned i = 0; i < FLOODERS; i++)
-        flooders[i].fd = client_socket(900 + i, SOCK_DGRAM);
+        flooders[i].fd = client_socket(dut, 900 + i, SOCK_DGRAM);
     while (f->asked - f->hot < names) {
         struct flooder *from = &flooders[sent / UNDER_WAY % FLOODERS];
         uint8_t frame[300];
@@ -836,7 +804,7 @@ static void answer_or_not(const struct asked *q, void *ctx)
 /* A message that does not end: so the connection is not idle, and makes no room. */
 static int hoard_one(unsigned client)
 {
-    int fd = client_socket(client, SOCK_STREAM);
+    int fd = client_socket(dut, client, SOCK_STREAM);
     if (fd >= 0)
         (void)send(fd, "\1\0x", 3, MSG_NOSIGNAL);
     return fd;
@@ -845,7 +813,7 @@ static int hoard_one(unsigned client)
 /* Each leaves in a turn of its own, for the fence behind it has been answered. */
 static void wait_for_silence(void)
 {
-    int fd = client_socket(5, SOCK_DGRAM);
+    int fd = client_socket(dut, 5, SOCK_DGRAM);
     for (unsigned i = 0; i < SILENT; i++) {
         uint8_t frame[300], reply[REPLY_SMALL];
         size_t len = write_frame(frame, i, text("silent%u.example.com", i), TYPE_A);
@@ -941,7 +909,7 @@ static size_t junk_asked(struct responder *r)
 static size_t junk_for_others(struct responder *server, const char *share)
 {
     dut = dnsd_start("-forward %s -predict -predict-window 200ms %s", responder_at(server), share);
-    int trainer = client_socket(1, SOCK_DGRAM), victim = client_socket(2, SOCK_DGRAM);
+    int trainer = client_socket(dut, 1, SOCK_DGRAM), victim = client_socket(dut, 2, SOCK_DGRAM);
     for (unsigned lesson = 0; lesson < LESSONS; lesson++) {
         ask_from(trainer, "www.popular.example.com");
         for (unsigned i = 0; i < JUNK; i++)
@@ -1065,12 +1033,12 @@ START_TEST(clients_that_have_gone_cost_nothing)
 {
     struct responder *server = responder_start(answer_late, NULL);
     dut = dnsd_start("-forward %s", responder_at(server));
-    int stays = client_socket(1, SOCK_DGRAM);
+    int stays = client_socket(dut, 1, SOCK_DGRAM);
     for (unsigned i = 0; i < GONE; i++) {
         uint8_t frame[300];
         const char *name = i % 2 == 0 ? "localhost" : text("late%u.example.com", i);
         size_t len = write_frame(frame, i, name, TYPE_A);
-        int fd = client_socket(2, SOCK_DGRAM);
+        int fd = client_socket(dut, 2, SOCK_DGRAM);
         must_send(fd, frame + 2, len - 2);
         close(fd);
         if (i % 20 == 0)

@@ -24,35 +24,6 @@ static void never_answers(const struct asked *q, void *ctx)
     (void)ctx;
 }
 
-/* A socket of the client with this number, connected to dnsd. */
-static int client_socket(const struct dnsd *d, unsigned client, int type)
-{
-    struct sockaddr_in own = {.sin_family = AF_INET}, to = {.sin_family = AF_INET};
-    own.sin_addr.s_addr = htonl(0x7f800001 + client * 256);
-    to.sin_port = htons(d->port);
-    ck_assert_int_eq(inet_pton(AF_INET, d->address, &to.sin_addr), 1);
-    int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
-    ck_assert_int_ge(fd, 0);
-    ck_assert_int_eq(bind(fd, (struct sockaddr *)&own, sizeof own), 0);
-    ck_assert_int_eq(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
-    return fd;
-}
-
-/* A question for a name that nobody else asks for. */
-static size_t write_question(uint8_t msg[64], unsigned client, unsigned i)
-{
-    static const uint8_t head[12] = {0, 0, 1, 0, 0, 1};
-    static const uint8_t tail[] = "\7example\0\0\1\0\1";
-    memcpy(msg, head, sizeof head);
-    msg[0] = (uint8_t)(i >> 8);
-    msg[1] = (uint8_t)i;
-    size_t len = sizeof head;
-    msg[len] = (uint8_t)sprintf((char *)msg + len + 1, "n%u-%u", client, i);
-    len += 1U + msg[len];
-    memcpy(msg + len, tail, sizeof tail - 1);
-    return len + sizeof tail - 1;
-}
-
 /* Waits for the reply to what dnsd answers by itself: then it has read all that was sent before. */
 static void await_reader(int fd)
 {
@@ -71,11 +42,14 @@ static void await_reader(int fd)
 
 static void ask_all(const struct dnsd *d)
 {
-    uint8_t msg[64];
+    uint8_t msg[QUESTION_MAX];
+    char name[40];
     for (unsigned client = 0; client < CLIENTS; client++) {
         int fd = client_socket(d, client, SOCK_DGRAM);
+        ck_assert_int_ge(fd, 0);
         for (unsigned i = 0; i < QUESTIONS; i++) {
-            send(fd, msg, write_question(msg, client, i), 0);
+            snprintf(name, sizeof name, "n%u-%u.example", client, i); /* nobody else asks it */
+            send(fd, msg, write_question(msg, i, name, TYPE_A), 0);
             if (i % 50 == 49)
                 await_reader(fd);
         }
@@ -88,6 +62,7 @@ static void connect_all(const struct dnsd *d, int fds[N_CONNECTIONS])
     static uint8_t part[PART] = {0xff, 0xff};
     for (unsigned i = 0; i < N_CONNECTIONS; i++) {
         fds[i] = client_socket(d, i % CLIENTS, SOCK_STREAM);
+        ck_assert_int_ge(fds[i], 0);
         send(fds[i], part, sizeof part, MSG_NOSIGNAL); /* one too many is closed */
     }
 }

@@ -77,18 +77,47 @@ static struct sockaddr_in socket_address(const char *address, uint16_t port)
 
 /* ---- the stub -------------------------------------------------------------------------------- */
 
-struct question ask(const struct dnsd *d, const char *name, enum type type)
+size_t write_question(uint8_t msg[QUESTION_MAX], unsigned id, const char *name, enum type type)
 {
-    uint8_t msg[512] = {0, 0, 1, 0, 0, 1};
-    struct sockaddr_in to = socket_address(d->address, d->port);
-    struct question q = {.fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
-    ck_assert_int_eq(getentropy(msg, 2), 0);
+    static const uint8_t header[HEADER_LEN] = {0, 0, 1, 0, 0, 1};
+    memcpy(msg, header, sizeof header);
+    put_u16(msg, id);
     size_t len = HEADER_LEN + put_name(msg + HEADER_LEN, name);
     put_u16(msg + len, type);
     put_u16(msg + len + 2, 1);
+    return len + 4;
+}
+
+int client_socket(const struct dnsd *d, unsigned client, int type)
+{
+    const struct timeval wait = {.tv_sec = WAIT_MS / 1000};
+    struct sockaddr_in own = {.sin_family = AF_INET}, to = socket_address(d->address, d->port);
+    own.sin_addr.s_addr = htonl(0x7f800001 + client * 256);
+    int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait);
+    if (bind(fd, (struct sockaddr *)&own, sizeof own) == 0 &&
+        connect(fd, (struct sockaddr *)&to, sizeof to) == 0)
+        return fd;
+    int why = errno;
+    close(fd);
+    errno = why;
+    return -1;
+}
+
+struct question ask(const struct dnsd *d, const char *name, enum type type)
+{
+    uint8_t msg[QUESTION_MAX];
+    uint16_t id;
+    struct sockaddr_in to = socket_address(d->address, d->port);
+    struct question q = {.fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+    ck_assert_int_eq(getentropy(&id, sizeof id), 0);
+    size_t len = write_question(msg, id, name, type);
     ck_assert_int_eq(connect(q.fd, (struct sockaddr *)&to, sizeof to), 0);
     q.asked_ms = now_ms();
-    ck_assert_int_eq(send(q.fd, msg, len + 4, 0), (ssize_t)len + 4);
+    ck_assert_int_eq(send(q.fd, msg, len, 0), (ssize_t)len);
     return q;
 }
 

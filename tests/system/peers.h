@@ -39,6 +39,14 @@ struct reply reply_read(const uint8_t *msg, size_t len);
 /* Both. */
 struct reply resolve(const struct dnsd *d, const char *name, enum type type);
 
+/* In single steps. A question with RD in class IN; returns its length. */
+#define QUESTION_MAX 298
+size_t write_question(uint8_t msg[QUESTION_MAX], unsigned id, const char *name, enum type type);
+/* A socket of the client with this number, which has an address of its own, connected to dnsd; -1
+ * with errno where there is none to be had or dnsd does not want it. Nobody waits on it for longer
+ * than WAIT_MS. */
+int client_socket(const struct dnsd *d, unsigned client, int type);
+
 /* ---- the server ------------------------------------------------------------------------------ */
 
 struct responder;

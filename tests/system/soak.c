@@ -156,41 +156,6 @@ static void liar(const struct asked *q, void *ctx)
 
 /* ---- clients --------------------------------------------------------------------------------- */
 
-static size_t write_question(uint8_t msg[300], unsigned id, const char *name)
-{
-    static const uint8_t tail[] = {0, 0, TYPE_A, 0, 1};
-    size_t len = 12;
-    memset(msg, 0, len);
-    msg[0] = (uint8_t)(id >> 8);
-    msg[1] = (uint8_t)id;
-    msg[2] = 1;
-    msg[5] = 1;
-    for (const char *at = name; *at != '\0'; at += strcspn(at, ".") + (strchr(at, '.') != NULL)) {
-        size_t n = strcspn(at, ".");
-        msg[len++] = (uint8_t)n;
-        memcpy(msg + len, at, n);
-        len += n;
-    }
-    memcpy(msg + len, tail, sizeof tail);
-    return len + sizeof tail;
-}
-
-/* A socket of the client with this number; -1 where there is none to be had. */
-static int client_socket(unsigned client, int type)
-{
-    struct sockaddr_in own = {.sin_family = AF_INET}, to = {.sin_family = AF_INET};
-    own.sin_addr.s_addr = htonl(0x7f800001 + client * 256);
-    to.sin_port = htons(dut->port);
-    inet_pton(AF_INET, dut->address, &to.sin_addr);
-    int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && bind(fd, (struct sockaddr *)&own, sizeof own) == 0 &&
-        connect(fd, (struct sockaddr *)&to, sizeof to) == 0)
-        return fd;
-    if (fd >= 0)
-        close(fd);
-    return -1;
-}
-
 /* Whether a reply to the question with this ID gives the name its address. */
 static bool is_right(const uint8_t *reply, ssize_t len, const char *name)
 {
@@ -202,7 +167,7 @@ static void ask_patiently(struct tally *t, int fd, unsigned id, const char *name
 {
     uint8_t msg[300], reply[2048];
     struct pollfd p = {.fd = fd, .events = POLLIN};
-    size_t len = write_question(msg, id, name);
+    size_t len = write_question(msg, id, name, TYPE_A);
     t->asked++;
     for (unsigned i = 0; i < TRIES; i++) {
         uint64_t end_ms = now_ms() + TRY_MS, at_ms;
@@ -223,7 +188,7 @@ static void ask_patiently(struct tally *t, int fd, unsigned id, const char *name
 static void *be_stub(void *arg)
 {
     unsigned number = *(unsigned *)arg, state = 77 + number, id = 0;
-    int fd = client_socket(number, SOCK_DGRAM);
+    int fd = client_socket(dut, number, SOCK_DGRAM);
     stubs_begun += fd >= 0;
     while (!enough && fd >= 0) {
         char name[64];
@@ -241,7 +206,7 @@ static void *be_stub(void *arg)
 static void *be_browser(void *arg)
 {
     unsigned state = 4711, id = 0;
-    int fd = client_socket(50, SOCK_DGRAM);
+    int fd = client_socket(dut, 50, SOCK_DGRAM);
     (void)arg;
     while (!enough && fd >= 0) {
         unsigned page = chance(&state, PAGES);
@@ -276,7 +241,7 @@ static void ask_pipelined(int fd, unsigned *state)
     size_t len = 0;
     for (unsigned i = 0; i < PIPELINED; i++) {
         snprintf(names[i], sizeof names[i], "hot%u.example.com", chance(state, HOT_NAMES));
-        size_t n = write_question(out + len + 2, i, names[i]);
+        size_t n = write_question(out + len + 2, i, names[i], TYPE_A);
         out[len] = 0;
         out[len + 1] = (uint8_t)n;
         len += 2 + n;
@@ -304,7 +269,7 @@ static void *be_stream(void *arg)
     unsigned state = 99;
     (void)arg;
     while (!enough) {
-        int fd = client_socket(51, SOCK_STREAM);
+        int fd = client_socket(dut, 51, SOCK_STREAM);
         if (fd < 0) {
             streams.lost++;
             usleep(100000);
@@ -329,7 +294,7 @@ static void *be_idle(void *arg)
     while (!enough) {
         int fds[IDLE];
         for (unsigned i = 0; i < IDLE; i++)
-            idled += (fds[i] = client_socket(60 + i % 4, SOCK_STREAM)) >= 0;
+            idled += (fds[i] = client_socket(dut, 60 + i % 4, SOCK_STREAM)) >= 0;
         for (unsigned i = 0; i < 30 && !enough; i++)
             usleep(100000);
         for (unsigned i = 0; i < IDLE; i++)
@@ -346,12 +311,12 @@ static void *be_flood(void *arg)
     unsigned state = 5, number = 0;
     (void)arg;
     while (!enough) {
-        int fd = client_socket(70 + chance(&state, 100), SOCK_DGRAM);
+        int fd = client_socket(dut, 70 + chance(&state, 100), SOCK_DGRAM);
         for (unsigned i = 0; fd >= 0 && i < FLOOD_NAMES && !enough; i++) {
             uint8_t msg[300];
             char name[64];
             snprintf(name, sizeof name, "flood%u.example.com", number++);
-            size_t len = write_question(msg, i & 0xffff, name);
+            size_t len = write_question(msg, i & 0xffff, name, TYPE_A);
             if (i % 10 == 0)
                 msg[chance(&state, 12)] ^= (uint8_t)(1 + chance(&state, 255));
             flooded += send(fd, msg, len - (i % 50 == 0 ? 7 : 0), 0) > 0;

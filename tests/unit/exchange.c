@@ -4,13 +4,13 @@
 #include "net/exchange.h"
 #include "net/clock.h"
 #include "net/sockaddr.h"
+#include "tests/heap.h"
 #include "wire.h"
 
 #include <arpa/inet.h>
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -2064,13 +2064,6 @@ START_TEST(tcp_too_many_cancelled)
     close(s.fd);
 }
 END_TEST
-
-/* What malloc has given out; always the same where another one is in its place (sanitizers). */
-static size_t memory_in_use(void)
-{
-    struct mallinfo2 m = mallinfo2();
-    return m.uordblks + m.hblkhd;
-}
 
 START_TEST(what_is_under_way_takes_no_more_memory_than_was_told)
 {

@@ -3,12 +3,12 @@
 #include "net/tcp.h"
 
 #include "net/sockaddr.h"
+#include "tests/heap.h"
 #include "tests/unit/fakedesk.h"
 
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -1287,10 +1287,10 @@ static void open_idle(size_t n)
 START_TEST(a_thousand_idle_connections_of_a_thousand_clients_hold_half_a_kilobyte_each)
 {
     size_t n = n_clients_possible() < 1000 ? n_clients_possible() : 1000;
-    size_t before = mallinfo2().uordblks;
+    size_t before = memory_in_use();
     open_idle(n);
     ck_assert_uint_eq(tcp_connections(tcp), n);
-    size_t each = (mallinfo2().uordblks - before) / n;
+    size_t each = (memory_in_use() - before) / n;
     if (getenv("DNSD_TEST_FIGURES") != NULL)
         printf("%zu idle connections hold %zu bytes each\n", n, each);
     ck_assert_uint_le(each, 512);
