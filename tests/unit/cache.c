@@ -833,12 +833,14 @@ START_TEST(under_pressure_whatever_comes_back_is_the_last_that_was_put)
 }
 END_TEST
 
-START_TEST(under_pressure_the_whole_is_sound_after_every_step)
+/* After every step of few large records, and every seventh of many small ones: what breaks does not
+ * mend itself. */
+START_TEST(under_pressure_the_whole_stays_sound)
 {
     size_t lost;
 
     model_run(11, 5000, ITEM_MAX - 40, often(10000), 1, &lost);
-    model_run(12, 5000, 100, often(10000), 1, &lost);
+    model_run(12, 5000, 100, often(10000), 7, &lost);
 }
 END_TEST
 
@@ -1460,7 +1462,7 @@ static TCase *against_a_model(void)
     TCase *t = tcase_create("against a model");
 
     tcase_add_test(t, under_pressure_whatever_comes_back_is_the_last_that_was_put);
-    tcase_add_test(t, under_pressure_the_whole_is_sound_after_every_step);
+    tcase_add_test(t, under_pressure_the_whole_stays_sound);
     tcase_add_test(t, without_pressure_nothing_is_lost);
     tcase_add_test(t, the_index_grows_without_losing_a_name);
     return t;
