@@ -34,7 +34,7 @@
 #include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 
-#define ONCE_MAX_MS      2000 /* longest hold of a prefetched answer with TTL 0 (DESIGN 3) */
+#define ONCE_MAX_MS      2000 /* longest hold of a prefetched answer with TTL 0 */
 #define FLIGHTS_MAX      16384
 #define PREFETCHES_MAX   256
 #define QUERIES_MAX      16384

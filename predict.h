@@ -60,7 +60,7 @@ struct predict_conf {
 void predict_conf_default(struct predict_conf *c);
 void predict_conf_seed(struct predict_conf *c);
 
-/* What our own side holds for a question, as dnsd.c knows it from cache and flights. */
+/* What our own side holds for a question, as core.c knows it from cache and flights. */
 enum predict_copy { PREDICT_ABSENT, PREDICT_FRESH, PREDICT_UNDER_WAY, PREDICT_FAILED };
 
 struct predict_world {

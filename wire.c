@@ -37,7 +37,7 @@ int wire_header_read(const uint8_t *msg, size_t len, struct wire_header *h)
     return least + records * WIRE_RECORD_MIN > len ? -1 : 0;
 }
 
-void wire_header_write(const struct wire_header *h, uint8_t out[WIRE_HEADER_LEN])
+static void header_write(const struct wire_header *h, uint8_t out[WIRE_HEADER_LEN])
 {
     wire_set_u16(out, h->id);
     wire_set_u16(out + 2, h->flags);
@@ -301,7 +301,7 @@ size_t wire_write_query(const struct wire_ask *ask, uint8_t out[WIRE_QUERY_MAX])
     if (ask->checking_disabled)
         h.flags |= WIRE_CD;
     h.records[WIRE_SECTION_ADDITIONAL] = ask->edns;
-    wire_header_write(&h, out);
+    header_write(&h, out);
     memcpy(p, q->name, q->name_len);
     p += q->name_len;
     wire_set_u16(p, q->type);
@@ -518,7 +518,7 @@ size_t wire_write_reply(const struct wire_reply *r, uint8_t *out, size_t cap)
         rcode = WIRE_SERVFAIL;
     }
     h.flags |= rcode & WIRE_RCODE;
-    wire_header_write(&h, out);
+    header_write(&h, out);
     return at;
 }
 

@@ -79,7 +79,6 @@ struct wire_header {
 /* Returns 0, or -1 where there is no whole header, or where the counts cannot be true since the
  * message is too short for so many records. The header is filled in whenever it is there. */
 int wire_header_read(const uint8_t *msg, size_t len, struct wire_header *h);
-void wire_header_write(const struct wire_header *h, uint8_t out[WIRE_HEADER_LEN]);
 
 /* Where the bytes of a message lie. A message is one piece. A packed answer is a body whose
  * pointers may lead into a question's name that is kept elsewhere; offsets are those of the message
