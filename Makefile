@@ -29,8 +29,8 @@ CONF = conf conf_table conf_value
 PURE = addr quantity rrtype rng $(WIRE) rebind cookie cache $(PREDICT) $(POISON) special $(CONF) prediction server flight query core
 NET  = net/clock net/loop net/signals net/turn net/sockaddr net/udp net/tcp net/exchange_udp net/exchange_tcp \
        net/exchange net/resolvconf
-OPS  = ops/log ops/querylog ops/trouble ops/stats ops/dump ops/learned ops/config ops/forward ops/privilege ops/sandbox ops/reader \
-       ops/savefile ops/writer
+OPS  = ops/log ops/querylog ops/trouble ops/stats ops/dump ops/learned ops/config ops/forward ops/privilege ops/sandbox \
+       ops/sandbox_files ops/reader ops/savefile ops/writer
 DNSD = dnsd $(PURE) $(NET) $(OPS)
 LIBS = -lev -lsodium -lzscanner -lsystemd -lseccomp -lcap-ng
 
@@ -73,10 +73,10 @@ LINK_writer     = -Wl,--wrap=close_range
 UNIT_privilege  = ops/privilege ops/log
 LINK_privilege  = $(foreach f,initgroups setresgid setresuid getresuid getresgid capng_apply prctl getpwnam,\
                   -Wl,--wrap=$(f))
-UNIT_sandbox    = ops/sandbox ops/privilege ops/savefile ops/log
+UNIT_sandbox    = ops/sandbox ops/sandbox_files ops/privilege ops/savefile ops/log
 LINK_sandbox    = $(foreach f,syscall prctl sigaction seccomp_rule_add seccomp_rule_add_array,\
                   -Wl,--wrap=$(f))
-UNIT_reader     = ops/reader ops/sandbox ops/privilege ops/savefile ops/log $(CONF) addr quantity rebind $(WIRE)
+UNIT_reader     = ops/reader ops/sandbox ops/sandbox_files ops/privilege ops/savefile ops/log $(CONF) addr quantity rebind $(WIRE)
 LINK_reader     = $(foreach f,socketpair fork dup2 strdup sendmsg recv conf_create sandbox_enter,-Wl,--wrap=$(f))
 UNIT_tree       = tools/tree tools/field tools/hostname quantity $(WIRE) tests/unit/scarce
 LINK_tree       = $(SCARCE)
