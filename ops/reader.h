@@ -15,7 +15,8 @@ struct reader;
  * errno; EINVAL: root could not be given up. */
 struct reader *reader_start(int argc, const char *const *argv, const struct conf *c);
 
-/* Before a reload: its files together may be waited for three seconds, and no longer. */
+/* Before a reload: its files together may be waited for three seconds, and no longer. NULL is
+ * fine. */
 void reader_begin(struct reader *r);
 
 /* A descriptor to read this file from, as savefile_read_open wants it, or -1 with errno: that of

@@ -21,7 +21,8 @@ struct sandbox_files {
 
 /* Enters it: there is no way out. files is NULL for the reader. A call that is not on the list ends
  * the process with SIGSYS, after a line in the log that names it. A kernel that lacks a part gets a
- * warning, and the others hold. 0, or -1 after logging why, with errno. */
+ * warning, and the others hold. Two children come and go meanwhile (SIGCHLD): they make the filter.
+ * 0, or -1 after logging why, with errno. */
 int sandbox_enter(enum sandbox_role role, const struct sandbox_files *files);
 
 /* Whether a file at this path could be replaced by one who entered with these files. */
