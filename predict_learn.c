@@ -133,7 +133,7 @@ static void add_new(struct learner *l, const struct closing *c)
         q->mark = l->mark + 1;
         pair = graph_add_pair(l->graph, c->trigger, q, l->conf->dependencies_max, l->mark);
         if (pair == NULL)
-            continue;
+            return; /* nor is there room for the others: no pair that could go is left */
         pair->windows = c->trigger->windows;
         pair->lag_ms = q->mark_lag_ms;
         graph_show(pair, q->mark_shown);

@@ -2,12 +2,14 @@
  * clock, no chance, so that the same program gives the same figure each time.
  * Knows the doors of the core, and is what is behind them; never how a figure is judged.
  *
- *   cost hit|miss|predict|repeat
+ *   cost hit|miss|predict|repeat|learn
  *
  * hit: questions that the cache answers. miss: new names, each sent upstream, answered, stored and
  * replied. predict: hits with prediction on, while windows open and close. repeat: the same, where
- * a few clients repeat a few names, more often than prediction lists. What is to be counted is
- * inside measured_turn(); output is the number of questions in it. */
+ * a few clients repeat a few names, more often than prediction lists. learn: the same, where one
+ * client asks so slowly that all is listed, and so fast that its windows see more than is kept of
+ * them. What is to be counted is inside measured_turn(); output is the number of questions in it.
+ */
 #include "core.h"
 
 #include <stdio.h>
@@ -19,6 +21,7 @@
 #define TURNS       256
 #define NAMES       (TURN * TURNS_WARM)
 #define TURN_MS     20 /* so that windows of prediction close */
+#define LEARN_MS    512
 #define CACHE_BYTES ((size_t)16 << 20)
 #define CLIENTS     50
 #define REPEATERS   4 /* clients, and the names they repeat */
@@ -47,6 +50,7 @@ struct bench {
     struct core *core;
     struct upstream upstream;
     uint64_t now_ms;
+    unsigned turn_ms;
     unsigned long n_replies;
     unsigned n_clients;
     struct question questions[TURN];
@@ -158,7 +162,7 @@ static void measured_turn(struct bench *b) __attribute__((noinline));
 static void measured_turn(struct bench *b)
 {
     go(b);
-    b->now_ms += TURN_MS;
+    b->now_ms += b->turn_ms;
 }
 
 static void write_questions(struct bench *b, unsigned long first)
@@ -209,18 +213,19 @@ int main(int argc, char **argv)
     static struct bench b;
     const char *path = argc == 2 ? argv[1] : "";
     bool miss = strcmp(path, "miss") == 0, predict = strcmp(path, "predict") == 0;
-    bool repeat = strcmp(path, "repeat") == 0;
-    if (!miss && !predict && !repeat && strcmp(path, "hit") != 0) {
-        fputs("usage: cost hit|miss|predict|repeat\n", stderr);
+    bool repeat = strcmp(path, "repeat") == 0, learn = strcmp(path, "learn") == 0;
+    if (!miss && !predict && !repeat && !learn && strcmp(path, "hit") != 0) {
+        fputs("usage: cost hit|miss|predict|repeat|learn\n", stderr);
         return 2;
     }
-    if (start(&b, predict || repeat) != 0)
+    if (start(&b, predict || repeat || learn) != 0)
         return 1;
-    b.n_clients = repeat ? REPEATERS : CLIENTS;
+    b.turn_ms = learn ? LEARN_MS : TURN_MS;
+    b.n_clients = learn ? 1 : repeat ? REPEATERS : CLIENTS;
     for (unsigned long i = 0; i < TURNS_WARM; i++) {
         write_questions(&b, i * TURN);
         go(&b);
-        b.now_ms += TURN_MS;
+        b.now_ms += b.turn_ms;
     }
     b.n_replies = 0;
     for (unsigned long i = 0; i < TURNS; i++) {
