@@ -113,7 +113,7 @@ static struct core_conf core_conf(const struct conf *c)
     };
 }
 
-/* ---- servers --------------------------------------------------------------------------------- */
+/* ---- ourselves as a server ------------------------------------------------------------------- */
 
 /* Whether asking this server would be asking ourselves. */
 static bool is_self(void *ctx, const struct addr *server)
@@ -128,6 +128,14 @@ static bool is_self(void *ctx, const struct addr *server)
         if (addr_is_unspecified(own) && sockaddr_is_here(server))
             return true;
     }
+    return false;
+}
+
+static bool forwards_to_itself(struct dnsd *d)
+{
+    for (size_t i = 0; i < d->conf->n_servers; i++)
+        if (is_self(d, &d->conf->servers[i]))
+            return true;
     return false;
 }
 
@@ -610,11 +618,9 @@ static enum exit_code start(struct dnsd *d)
     }
     if ((code = start_listeners(d)) != EXIT_OK)
         return code;
-    for (size_t i = 0; i < d->conf->n_servers; i++) {
-        if (is_self(d, &d->conf->servers[i])) {
-            log_error("-forward names dnsd itself");
-            return EXIT_CONF;
-        }
+    if (forwards_to_itself(d)) {
+        log_error("-forward names dnsd itself");
+        return EXIT_CONF;
     }
     forward_use(&d->forward, d->conf);
     if (watch_signals(d) < 0)
