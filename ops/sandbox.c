@@ -396,14 +396,16 @@ static int make_program(enum sandbox_role role, pid_t self, int fd)
 
 /* Where an allocation fails, libseccomp may crash, loop for ever, or leave out a part of the
  * program without a word: so there is memory before it begins, its time is limited, and load() has
- * it made twice. -EFAULT is what it calls a failure of its own. */
+ * it made twice. -EFAULT is what it calls a failure of its own. What is sent to all processes of
+ * dnsd is for the one that waits. */
 static void make_as_child(enum sandbox_role role, pid_t self, int fd)
 {
     const struct itimerval limit = {.it_value = {.tv_sec = MAKE_CPU_S}};
-    sigset_t none;
-    sigemptyset(&none);
+    sigset_t others;
+    sigfillset(&others);
+    sigdelset(&others, SIGVTALRM);
     signal(SIGVTALRM, SIG_DFL);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    sigprocmask(SIG_SETMASK, &others, NULL);
     setitimer(ITIMER_VIRTUAL, &limit, NULL);
     void *volatile room = malloc(MAKE_BYTES); /* or the compiler takes it for granted */
     int failed = room != NULL ? 0 : -ENOMEM;

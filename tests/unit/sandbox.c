@@ -50,14 +50,14 @@ static struct sandbox_files files;
 /* ---- kernels that lack something ------------------------------------------------------------- */
 
 static bool no_landlock, no_seccomp;
-static int no_filter_loads;                         /* because of this errno; 0: they do */
-static int old_abi;                                 /* of Landlock, 0: the kernel's own */
-static long lost_call;                              /* of Landlock, that fails with ENOMEM */
-static int lost_option;                             /* of prctl, that fails with EPERM; 0: none */
-static bool no_handler;                             /* for SIGSYS */
-static int lost_rule;                               /* for this system call; it is not added, */
-static int lost_rule_why;                           /* and this is returned; 0: all are added */
-static enum { COMES_BACK, CRASHES, LOOPS } library; /* where memory is out, as it comes to rules */
+static int no_filter_loads; /* because of this errno; 0: they do */
+static int old_abi;         /* of Landlock, 0: the kernel's own */
+static long lost_call;      /* of Landlock, that fails with ENOMEM */
+static int lost_option;     /* of prctl, that fails with EPERM; 0: none */
+static bool no_handler;     /* for SIGSYS */
+static int lost_rule;       /* for this system call; it is not added, */
+static int lost_rule_why;   /* and this is returned; 0: all are added */
+static enum { COMES_BACK, CRASHES, LOOPS, IS_TOLD_TO_END } library; /* as it comes to rules */
 
 /* linux/landlock.h as it is now; Debian 12 has an older one. */
 struct ruleset {
@@ -82,8 +82,11 @@ int __wrap_seccomp_rule_add(scmp_filter_ctx filter, uint32_t action, int call, u
 {
     if (library == CRASHES)
         raise(SIGKILL);
-    while (library == LOOPS)
-        ;
+    if (library == LOOPS)
+        for (;;) /* no compiler may leave out one without a condition */
+            ;
+    if (library == IS_TOLD_TO_END)
+        raise(SIGHUP);
     if (lost_rule_why != 0 && call == lost_rule)
         return lost_rule_why;
     return n == 0 ? __real_seccomp_rule_add(filter, action, call, 0) : -EINVAL;
@@ -955,6 +958,15 @@ START_TEST(a_library_that_crashes_or_loops_for_want_of_memory_is_told_of)
 }
 END_TEST
 
+/* What is typed at a terminal, or sent to all processes of a service, is for the one that waits. */
+START_TEST(a_signal_for_all_processes_does_not_end_the_one_that_makes_the_filter)
+{
+    library = IS_TOLD_TO_END;
+    goes_well(SANDBOX_SERVER, nothing);
+    goes_well(SANDBOX_READER, nothing);
+}
+END_TEST
+
 /* Of each list one: the last one to be added, too. */
 START_TEST(a_rule_that_finds_no_memory_keeps_dnsd_out)
 {
@@ -1132,6 +1144,7 @@ static void add_failures(Suite *suite)
     tcase_add_test(c, without_either_it_is_told_and_served);
     tcase_add_test(c, a_filter_that_is_not_taken_is_no_lack_of_the_kernel);
     tcase_add_test(c, a_library_that_crashes_or_loops_for_want_of_memory_is_told_of);
+    tcase_add_test(c, a_signal_for_all_processes_does_not_end_the_one_that_makes_the_filter);
     tcase_add_test(c, a_filter_that_is_refused_is_told_and_files_are_still_guarded);
     tcase_add_test(c, a_call_that_nobody_knows_dies_too);
     tcase_add_test(c, files_without_a_directory_are_in_the_working_directory);
