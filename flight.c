@@ -840,9 +840,14 @@ enum flight_join_verdict flight_join(struct flights *all, const uint8_t *key, si
     return joined ? FLIGHT_JOINED : FLIGHT_STARTED;
 }
 
-static bool same_host(const struct addr *a, const struct addr *b)
+/* Whether who asks from here is that server. All programs of this machine may ask from the same
+ * address: beside a server that answers, it is one of them. */
+static bool seems_to_be(const struct servers *servers, int server, const struct addr *from)
 {
-    return memcmp(a->ip, b->ip, sizeof a->ip) == 0 || (addr_is_loopback(a) && addr_is_loopback(b));
+    const struct addr *its = server_addr(servers, server);
+    if (addr_is_loopback(its) && addr_is_loopback(from))
+        return !server_is_sound(servers, server);
+    return memcmp(its->ip, from->ip, sizeof its->ip) == 0;
 }
 
 void flight_echoed(struct flights *all, const uint8_t *key, size_t key_len, const struct addr *from)
@@ -851,7 +856,7 @@ void flight_echoed(struct flights *all, const uint8_t *key, size_t key_len, cons
     for (int i = 0; f != NULL && i < N_ATTEMPTS; i++) {
         const struct attempt *t = &f->attempt[i];
         if (t->ask != NULL && all->now_ms - t->sent_ms <= ECHO_MS &&
-            same_host(server_addr(all->world.servers, t->server), from))
+            seems_to_be(all->world.servers, t->server, from))
             f->echoes |= UINT32_C(1) << t->server;
     }
 }

@@ -122,7 +122,8 @@ enum flight_join_verdict flight_join(
 
 /* Somebody at this address asked for key too. If that is a server that was asked for it a moment
  * ago, it seems to forward to us: it is not asked again, and that is shown in the result should the
- * flight fail (one that is answered does not go round in a circle). */
+ * flight fail (one that is answered does not go round in a circle). A server on this machine that
+ * answers others is not suspected: its address is that of all programs here. */
 void flight_echoed(struct flights *f, const uint8_t *key, size_t key_len, const struct addr *from);
 
 /* A client repeats a question that is under way: one early message to the next server, once a

@@ -153,6 +153,11 @@ size_t servers_count(const struct servers *s)
     return s->n_listed;
 }
 
+static bool is_gone(const struct server *v)
+{
+    return v->alone_for_ms > 0;
+}
+
 /* ---- the choice ------------------------------------------------------------------------------ */
 
 static uint64_t cost_ms(const struct server *v)
@@ -223,6 +228,11 @@ int servers_pick_sound(struct servers *s, uint64_t now_ms)
     return i;
 }
 
+bool server_is_sound(const struct servers *s, int server)
+{
+    return s->slot[server].heard && !is_gone(&s->slot[server]);
+}
+
 const struct addr *server_addr(const struct servers *s, int server)
 {
     return &s->slot[server].addr;
@@ -234,11 +244,6 @@ bool server_trusts_ad(const struct servers *s, int server)
 }
 
 /* ---- news ------------------------------------------------------------------------------------ */
-
-static bool is_gone(const struct server *v)
-{
-    return v->alone_for_ms > 0;
-}
 
 static void expect_news(struct servers *s, uint64_t at_ms)
 {

@@ -43,6 +43,9 @@ int servers_pick(struct servers *s, uint32_t tried, uint64_t now_ms);
  * probes. */
 int servers_pick_sound(struct servers *s, uint64_t now_ms);
 
+/* Whether it has answered, and is not left alone since. */
+bool server_is_sound(const struct servers *s, int server);
+
 const struct addr *server_addr(const struct servers *s, int server);
 bool server_trusts_ad(const struct servers *s, int server);
 

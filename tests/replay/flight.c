@@ -1133,23 +1133,63 @@ START_TEST(no_loop_where_another_asks_or_it_asks_late_or_is_answered)
 }
 END_TEST
 
+static void forward_to_this_machine(void)
+{
+    struct server_conf local = {.addr = {.ip = {[10] = 0xff, 0xff, 127, 0, 0, 53}, .port = 53}};
+    servers_set(core_servers(w->core), &local, 1, w->now_ms);
+}
+
+static struct asked *ask_from_this_machine(uint16_t port, const char *name)
+{
+    uint8_t msg[WIRE_QUERY_MAX];
+    struct client c = world_client(w, 9, CLIENT_UDP);
+    c.peer = (struct addr){.ip = {[10] = 0xff, 0xff, 127, 0, 0, 1}, .port = port};
+    size_t len =
+        world_question(msg, 99, name, WIRE_TYPE_A, WIRE_CLASS_IN, WIRE_RD, WIRE_UDP_MAX, false);
+    world_begin(w);
+    struct asked *a = world_ask_raw(w, &c, msg, len);
+    world_end(w);
+    return a;
+}
+
 /* As systemd-resolved: it is asked at 127.0.0.53, and asks from 127.0.0.1. */
 START_TEST(a_server_on_this_machine_may_ask_from_another_of_its_addresses)
 {
-    struct server_conf local = {.addr = {.ip = {[10] = 0xff, 0xff, 127, 0, 0, 53}, .port = 53}};
-    uint8_t msg[WIRE_QUERY_MAX];
-    struct client c = world_client(w, 9, CLIENT_UDP);
-    c.peer = (struct addr){.ip = {[10] = 0xff, 0xff, 127, 0, 0, 1}, .port = 4711};
-    servers_set(core_servers(w->core), &local, 1, w->now_ms);
+    forward_to_this_machine();
     w->server = silent;
     struct asked *a = world_ask(w, 1, "a.example", WIRE_TYPE_A);
     world_run_for(w, 5);
-    size_t len = world_question(
-        msg, 99, "a.example", WIRE_TYPE_A, WIRE_CLASS_IN, WIRE_RD, WIRE_UDP_MAX, false);
-    world_ask_raw(w, &c, msg, len);
+    ask_from_this_machine(4711, "a.example");
     world_run_for(w, 5000);
     ck_assert(a->flight.looped);
     ck_assert_uint_eq(w->n_sent, 1);
+}
+END_TEST
+
+static void deaf_to_the_first(struct world *world, struct sent *s, void *ctx)
+{
+    unsigned *n = ctx;
+    (void)world;
+    if ((*n)++ > 0)
+        world_answer(s);
+}
+
+/* All of them may ask from its address. */
+START_TEST(programs_beside_a_server_that_answers_are_no_loop)
+{
+    unsigned n = 0;
+    forward_to_this_machine();
+    ask_from_this_machine(4711, "known.example");
+    world_run_for(w, 1000);
+    w->server = deaf_to_the_first;
+    w->server_ctx = &n;
+    struct asked *a = ask_from_this_machine(4711, "a.example");
+    world_run_for(w, 5);
+    struct asked *b = ask_from_this_machine(4712, "a.example");
+    world_run_for(w, 5000);
+    ck_assert_uint_eq(sent_count(w, "a.example", WIRE_TYPE_A), 2);
+    ck_assert_uint_eq(asked_answers(a), 1);
+    ck_assert_uint_eq(asked_answers(b), 1);
 }
 END_TEST
 
@@ -1517,6 +1557,7 @@ static void add_tests(TCase *t)
     tcase_add_test(t, a_door_that_opens_again_is_tried_in_a_moment);
     tcase_add_test(t, an_hour_asleep_is_an_hour_for_what_is_cached_and_what_was_asked);
     tcase_add_test(t, a_server_on_this_machine_may_ask_from_another_of_its_addresses);
+    tcase_add_test(t, programs_beside_a_server_that_answers_are_no_loop);
     tcase_add_test(t, a_server_that_waits_for_us_is_not_asked_again);
     tcase_add_test(t, a_server_that_refuses_does_not_wait_for_us);
     tcase_add_test(t, no_loop_where_another_asks_or_it_asks_late_or_is_answered);

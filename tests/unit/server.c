@@ -141,6 +141,21 @@ START_TEST(silent_server_loses_its_place_and_is_left_alone_and_probed_once)
 }
 END_TEST
 
+START_TEST(sound_is_who_has_answered_and_is_not_left_alone)
+{
+    int a = servers_pick(s, 0, now);
+    ck_assert(!server_is_sound(s, a));
+    server_answered(s, a, 20, now);
+    for (unsigned i = 1; i < SERVER_SILENCES_MAX; i++)
+        server_silent(s, a, now);
+    ck_assert(server_is_sound(s, a));
+    server_silent(s, a, now);
+    ck_assert(!server_is_sound(s, a));
+    server_answered(s, a, 20, now + 60000);
+    ck_assert(server_is_sound(s, a));
+}
+END_TEST
+
 START_TEST(time_alone_doubles_up_to_a_minute)
 {
     static const uint64_t alone_ms[] = {1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000};
@@ -477,6 +492,7 @@ int main(void)
     tcase_add_test(t, timeout_is_smoothed_round_trip_and_variation);
     tcase_add_test(t, timeout_stays_within_its_bounds);
     tcase_add_test(t, silent_server_loses_its_place_and_is_left_alone_and_probed_once);
+    tcase_add_test(t, sound_is_who_has_answered_and_is_not_left_alone);
     tcase_add_test(t, time_alone_doubles_up_to_a_minute);
     tcase_add_test(t, many_silences_at_once_count_as_one_period);
     tcase_add_test(t, all_left_alone_are_still_asked);
