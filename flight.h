@@ -74,7 +74,7 @@ struct flight_result {
     const struct addr *tcp_server;
 };
 
-/* Lies in the waiting query. A waiter is woken exactly once, unless it leaves; never from within
+/* Lies in the waiting query. A waiter is woken exactly once, and never from within
  * flight_join. Being woken it may join another flight. */
 struct flight_waiter {
     void (*wake)(struct flight_waiter *w, const struct flight_result *r, uint64_t now_ms);

@@ -1,6 +1,6 @@
 /* predict_sent.h: prefetches that no client has asked for yet, and what becomes of them. For
- * predict*.c only; knows questions, times and what our own side holds; never scores, clients or
- * the budget. */
+ * predict*.c only; knows questions, times, what our own side holds, and clients by their
+ * fingerprints; never scores or the budget. */
 #ifndef DNSD_PREDICT_SENT_H
 #define DNSD_PREDICT_SENT_H
 
@@ -54,7 +54,8 @@ void sent_waste(struct sents *s, struct graph_question *q);
 void sent_landed(struct sents *s, struct graph_question *q, bool ok, uint64_t now_ms);
 
 /* A client asks for q: alone it would have asked upstream now, unless `had` it a copy of its own.
- * `answered`: our copy was there. Returns whether the prefetch was in time. */
+ * `answered`: our copy was there. Returns whether the prefetch was in time. The caller has a
+ * reference. */
 bool sent_use(struct sents *s, struct graph_question *q, bool answered, bool had, uint64_t now_ms);
 
 /* Whether it can still be of use, our copy of it being such. */

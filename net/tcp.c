@@ -42,8 +42,9 @@
 #define ACCEPT_PAUSE_MS 1000
 
 /* What all connections together may make us hold; the one that asks for more ends. Those of one
- * client may hold as much as is left for all others: alone a half, two a third each. So there is
- * room for one more client, however many never read. */
+ * client may hold as much as is left for all others: alone a half, two a third each. So whoever
+ * never reads leaves others as much as it has, and it takes many such clients to leave next to
+ * nothing. */
 #define BUFFERED_MAX ((size_t)64 << 20)
 
 #define PIECE_COST 16 /* what malloc and a table take for each piece of memory */
