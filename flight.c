@@ -346,6 +346,15 @@ bool flight_failure_read(const struct cache_view *v, uint16_t *rcode, bool *netw
     return true;
 }
 
+/* A server that seems to wait for us, or NULL. */
+static const struct addr *echoing(const struct flight *f)
+{
+    for (int server = 0; f->echoes >> server != 0; server++)
+        if (f->echoes >> server & 1)
+            return server_addr(f->all->world.servers, server);
+    return NULL;
+}
+
 static void fail(struct flight *f)
 {
     struct flights *all = f->all;
@@ -361,7 +370,7 @@ static void fail(struct flight *f)
             .outcome = FLIGHT_FAILED, .rcode = rcode, .network_error = f->network_error};
     }
     tell_why(f, &r);
-    r.looped = f->echoes != 0;
+    r.looped = echoing(f);
     finish(f, &r);
 }
 

@@ -67,11 +67,11 @@ struct flight_result {
     uint16_t rcode;
     bool network_error; /* FAILED or STALE since no server could be reached */
     bool rebound;       /* ANSWERED with nothing, since it gave private addresses (rebind.h) */
-    bool looped;        /* it failed, and the server asked had asked the same of us at once */
     enum flight_why why;
     enum flight_tcp tcp;
     const struct addr *server; /* that why is about; NULL: none */
     const struct addr *tcp_server;
+    const struct addr *looped; /* it failed, and this server had asked us the same at once */
 };
 
 /* Lies in the waiting query. A waiter is woken exactly once, and never from within

@@ -45,11 +45,10 @@ void trouble_of_servers(struct servers *s, uint64_t now_ms)
 
 void trouble_of_loop(struct trouble *t, const struct query_end *e, uint64_t now_ms)
 {
-    char server[ADDR_TEXT_MAX] = "that dnsd forwards to";
-    if (e->flight == NULL || !e->flight->looped)
+    char server[ADDR_TEXT_MAX];
+    if (e->flight == NULL || e->flight->looped == NULL)
         return;
-    if (e->flight->server != NULL)
-        addr_format(e->flight->server, server);
+    addr_format(e->flight->looped, server);
     t->loop.every_ms = MINUTE_MS;
     log_warning_limited(&t->loop, now_ms,
         "server %s seems to forward to dnsd, which forwards to it: what is asked of one comes "
