@@ -423,24 +423,16 @@ static bool anything_under_way(const struct flight *f)
     return false;
 }
 
-static bool all_are_in(const struct flight *f, uint32_t servers)
-{
-    size_t n = 0;
-    for (; servers != 0; servers &= servers - 1)
-        n++;
-    return n >= servers_count(f->all->world.servers);
-}
-
 static bool servers_left(const struct flight *f)
 {
-    return !all_are_in(f, f->tried);
+    return servers_has_other(f->all->world.servers, f->tried);
 }
 
 /* Whether another message may be sent, and to some good: a server that waits for us would only ask
  * us once more. */
 static bool may_send_udp(const struct flight *f)
 {
-    return f->udp_sent < FLIGHT_UDP_MAX && !all_are_in(f, f->echoes);
+    return f->udp_sent < FLIGHT_UDP_MAX && servers_has_other(f->all->world.servers, f->echoes);
 }
 
 /* The cookie for this server, of this network. */

@@ -153,6 +153,14 @@ size_t servers_count(const struct servers *s)
     return s->n_listed;
 }
 
+bool servers_has_other(const struct servers *s, uint32_t tried)
+{
+    for (int i = 0; i < SLOTS; i++)
+        if (s->slot[i].listed && (tried >> i & 1) == 0)
+            return true;
+    return false;
+}
+
 static bool is_gone(const struct server *v)
 {
     return v->alone_for_ms > 0;

@@ -35,6 +35,9 @@ void servers_free(struct servers *s);
 void servers_set(struct servers *s, const struct server_conf *list, size_t n, uint64_t now_ms);
 size_t servers_count(const struct servers *s);
 
+/* Whether there is one on the list whose bit in tried is not set. */
+bool servers_has_other(const struct servers *s, uint32_t tried);
+
 /* The server to ask next: the best of those whose bit in tried is not set; the tried ones again
  * when there is no other. -1 when the set is empty. */
 int servers_pick(struct servers *s, uint32_t tried, uint64_t now_ms);

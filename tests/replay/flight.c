@@ -33,6 +33,13 @@ static void silent(struct world *world, struct sent *s, void *ctx)
     (void)ctx;
 }
 
+static void ordinary(struct world *world, struct sent *s, void *ctx)
+{
+    (void)world;
+    (void)ctx;
+    world_answer(s);
+}
+
 /* ---- one question upstream at a time --------------------------------------------------------- */
 
 START_TEST(two_hundred_clients_one_question)
@@ -1218,6 +1225,21 @@ START_TEST(a_server_that_waits_for_us_is_not_asked_again)
 }
 END_TEST
 
+/* As whoever reads the warning would do. */
+START_TEST(another_server_by_a_reload_is_asked_for_who_waits_in_a_circle)
+{
+    struct server_conf other = {.addr = {.ip = {[10] = 0xff, 0xff, 192, 0, 2, 7}, .port = 53}};
+    start_among_servers(1, silent);
+    struct asked *a = world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    echo(5, 1, false);
+    servers_set(core_servers(w->core), &other, 1, w->now_ms);
+    w->server = ordinary;
+    world_run_for(w, 1000);
+    ck_assert_uint_eq(sent_to(w, 7), 1);
+    ck_assert_uint_eq(asked_answers(a), 1);
+}
+END_TEST
+
 /* It was another program at its address that asked. */
 START_TEST(a_server_that_refuses_does_not_wait_for_us)
 {
@@ -1560,6 +1582,7 @@ static void add_tests(TCase *t)
     tcase_add_test(t, a_server_on_this_machine_may_ask_from_another_of_its_addresses);
     tcase_add_test(t, programs_beside_a_server_that_answers_are_no_loop);
     tcase_add_test(t, a_server_that_waits_for_us_is_not_asked_again);
+    tcase_add_test(t, another_server_by_a_reload_is_asked_for_who_waits_in_a_circle);
     tcase_add_test(t, a_server_that_refuses_does_not_wait_for_us);
     tcase_add_test(t, no_loop_where_another_asks_or_it_asks_late_or_is_answered);
     tcase_add_test(t, who_waited_before_a_suspend_is_asked_for_again);
