@@ -26,8 +26,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MAKE_CPU_S 2                 /* of the processor, for what takes a few milliseconds */
-#define MAKE_BYTES ((size_t)4 << 20) /* several times what it takes */
+#define MAKE_CPU_S  2                  /* of the processor, for what takes a few milliseconds */
+#define MAKE_BYTES  ((size_t)4 << 20)  /* several times what it takes */
+#define PROGRAM_MAX (BPF_MAXINSNS + 1) /* one more than the kernel takes tells of an excess */
 
 void sandbox_warn(enum sandbox_role role, const char *what, int why)
 {
@@ -395,9 +396,9 @@ static int make_program(enum sandbox_role role, pid_t self, int fd)
 }
 
 /* Where an allocation fails, libseccomp may crash, loop for ever, or leave out a part of the
- * program without a word: so there is memory before it begins, its time is limited, and load() has
- * it made twice. -EFAULT is what it calls a failure of its own. What is sent to all processes of
- * dnsd is for the one that waits. */
+ * program without a word: so there is memory before it begins, its time is limited, and
+ * make_filter() has it made twice. -EFAULT is what it calls a failure of its own. What is sent to
+ * all processes of dnsd is for the one that waits. */
 static void make_as_child(enum sandbox_role role, pid_t self, int fd)
 {
     const struct itimerval limit = {.it_value = {.tv_sec = MAKE_CPU_S}};
@@ -459,19 +460,27 @@ static ssize_t get_program(enum sandbox_role role, void *program, size_t max)
     return failed != 0 ? failed : len;
 }
 
-static int load(enum sandbox_role role)
+/* What two of them agree upon. 0, or an errno. */
+static int make_filter(
+    enum sandbox_role role, struct sock_filter program[PROGRAM_MAX], struct sock_fprog *filter)
 {
-    struct sock_filter program[BPF_MAXINSNS + 1], again[BPF_MAXINSNS + 1];
-    ssize_t len = get_program(role, program, sizeof program);
+    struct sock_filter again[PROGRAM_MAX];
+    ssize_t len = get_program(role, program, sizeof again);
     if (len < 0)
-        return (int)len;
+        return (int)-len;
     if (get_program(role, again, sizeof again) != len || memcmp(program, again, (size_t)len) != 0)
-        return -ENOMEM;
-    const struct sock_fprog filter = {
+        return ENOMEM;
+    *filter = (struct sock_fprog){
         .len = (unsigned short)((size_t)len / sizeof program[0]), .filter = program};
+    return 0;
+}
+
+/* 0, or the kernel's errno. */
+static int load(const struct sock_fprog *filter)
+{
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-        syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter) < 0)
-        return -errno;
+        syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, filter) < 0)
+        return errno;
     return 0;
 }
 
@@ -489,22 +498,32 @@ static bool is_refusal(int error)
     return error == ENOSYS || error == EPERM || error == EACCES;
 }
 
+static int tell_failure(int error)
+{
+    log_error("sandbox: system calls cannot be filtered: %s", strerror(error));
+    errno = error;
+    return -1;
+}
+
 static int forbid_calls(enum sandbox_role role)
 {
+    struct sock_filter program[PROGRAM_MAX];
+    struct sock_fprog filter;
     if (watch_for_forbidden() != 0) {
         log_error("sandbox: SIGSYS: %s", strerror(errno));
         return -1;
     }
-    int lacks = lack();
-    int failed = lacks != 0 ? lacks : -load(role);
-    if (failed == 0)
-        return 0;
-    if (lacks == 0 && !is_refusal(failed)) {
-        log_error("sandbox: system calls cannot be filtered: %s", strerror(failed));
-        errno = failed;
-        return -1;
+    int refusal = lack();
+    if (refusal == 0) {
+        int failed = make_filter(role, program, &filter);
+        if (failed != 0)
+            return tell_failure(failed); /* whatever it says: the kernel was not asked yet */
+        refusal = load(&filter);
+        if (refusal != 0 && !is_refusal(refusal))
+            return tell_failure(refusal);
     }
-    sandbox_warn(role, "system calls stay allowed, as there is no seccomp here", failed);
+    if (refusal != 0)
+        sandbox_warn(role, "system calls stay allowed, as there is no seccomp here", refusal);
     return 0;
 }
 

@@ -986,6 +986,19 @@ START_TEST(a_rule_that_finds_no_memory_keeps_dnsd_out)
 }
 END_TEST
 
+/* It is no word of the kernel's: that would do without a filter, and so would dnsd. */
+START_TEST(a_library_that_refuses_a_rule_is_no_lack_of_the_kernel)
+{
+    static const int errors[] = {ENOSYS, EPERM, EACCES};
+    lost_rule = SCMP_SYS(read);
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
+        lost_rule_why = -errors[i];
+        does_not_enter(SANDBOX_SERVER, "system calls cannot be filtered: ");
+        does_not_enter(SANDBOX_READER, "system calls cannot be filtered: ");
+    }
+}
+END_TEST
+
 /* Libraries differ in what they say to one that is contained in another. */
 START_TEST(a_rule_that_is_there_already_is_no_trouble)
 {
@@ -1150,6 +1163,7 @@ static void add_failures(Suite *suite)
     tcase_add_test(c, files_without_a_directory_are_in_the_working_directory);
     tcase_add_test(c, an_older_kernel_guards_files_all_the_same);
     tcase_add_test(c, a_rule_that_finds_no_memory_keeps_dnsd_out);
+    tcase_add_test(c, a_library_that_refuses_a_rule_is_no_lack_of_the_kernel);
     tcase_add_test(c, a_rule_that_is_there_already_is_no_trouble);
     tcase_add_test(c, landlock_that_is_there_and_fails_keeps_dnsd_out);
     tcase_add_test(c, a_process_that_could_be_traced_does_not_enter);
