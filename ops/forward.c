@@ -109,7 +109,8 @@ static void watch(struct forward *f)
 void forward_use(struct forward *f, const struct conf *conf)
 {
     f->conf = conf;
-    watch(f); /* first, so that no change is lost */
+    f->error = 0; /* what was told is of the one before */
+    watch(f);     /* first, so that no change is lost */
     find_servers(f);
 }
 

@@ -25,7 +25,7 @@ struct forward {
     const struct conf *conf;
     struct resolvconf_watch *watch;
     uint64_t due_ms; /* when resolv.conf is read again; UINT64_MAX: once it changes */
-    int error;       /* why it could not be, as it was told; 0: it was read */
+    int error;       /* why it could not be, as it was told; 0: nothing was told of this conf */
 };
 
 /* Finds the servers of this configuration, now and each time resolv.conf changes; conf must stay

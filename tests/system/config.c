@@ -406,6 +406,8 @@ START_TEST(a_resolv_conf_that_cannot_be_read_at_the_start_is_told_and_waited_for
     dnsd_await(d, "File too large; the servers stay as they are");
     dnsd_await(d, "there is no server to forward to");
     ck_assert_uint_eq(resolve(d, "a.example.com", TYPE_A).rcode, SERVFAIL);
+    dnsd_reload(d); /* whoever does that wants to know */
+    ck_assert_uint_eq(count_of(read_file(d->log), "File too large; the servers stay"), 2);
     replace_resolv_conf(one);
     dnsd_await(d, text("forwarding to %s", responder_at(one)));
     ck_assert_str_eq(address_of(d, "b.example.com"), "192.0.2.1");
