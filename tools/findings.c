@@ -145,7 +145,7 @@ static void print_best(const struct findings *f, FILE *out)
 {
     const struct grid *g = f->grid;
     if (g->best == GRID_NONE) {
-        fprintf(out, "\nno setting stays within %+.0f %%\n", 100 * f->extra_max);
+        fprintf(out, "\nno setting saves anything within %+.0f %%\n", 100 * f->extra_max);
         return;
     }
     const struct grid_point *p = &g->points[g->best];

@@ -164,7 +164,7 @@ void grid_judge(struct grid *g, double extra_max)
     for (size_t i = 0; i < g->n; i++) {
         struct grid_point *p = &g->points[i];
         p->frontier = !is_beaten(g, p);
-        if (!p->frontier || p->extra > extra_max)
+        if (!p->frontier || p->extra > extra_max || p->saved <= 0)
             continue;
         if (g->best == GRID_NONE || p->saved > g->points[g->best].saved)
             g->best = i;

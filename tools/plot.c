@@ -306,7 +306,7 @@ static void draw_summary(FILE *out, const struct plot *p)
     char window[FINDINGS_PERIOD_MAX];
     fprintf(out, "<text class=\"s\" x=\"%d\" y=\"46\">", LEFT);
     if (p->grid->best == GRID_NONE) {
-        fprintf(out, "no setting stays within %+.0f %%", 100 * p->extra_max);
+        fprintf(out, "no setting saves anything within %+.0f %%", 100 * p->extra_max);
     } else {
         const struct grid_point *q = &p->grid->points[p->grid->best];
         fprintf(out, "window %s, score %u, confidence %u%%: saves %.1f %% for %+.1f %%",

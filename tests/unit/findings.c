@@ -235,7 +235,7 @@ START_TEST(a_grid_that_recommends_nothing_says_so)
     must_say(&s, "\nOf 3 settings 1 is worth having: ");
     s.grid.best = GRID_NONE;
     s.f.extra_max = 0;
-    must_say(&s, "\nno setting stays within +0 %\n");
+    must_say(&s, "\nno setting saves anything within +0 %\n");
     must_not_say(&s, "recommended");
     must_not_say(&s, "\n>");
     end(&s);

@@ -633,6 +633,9 @@ START_TEST(the_frontier_is_what_nothing_else_beats)
     ck_assert_uint_eq(g.best, 6);
     grid_judge(&g, -.5);
     ck_assert_uint_eq(g.best, GRID_NONE);
+    points[6].saved = 0; /* not worth recommending, even for nothing */
+    grid_judge(&g, 0);
+    ck_assert_uint_eq(g.best, GRID_NONE);
 }
 END_TEST
 
@@ -797,7 +800,7 @@ START_TEST(a_picture_of_hardly_anything)
     char *svg = plot_svg(&p, &len);
     ck_assert_svg(svg, len);
     ck_assert_ptr_nonnull(strstr(svg, "a &#60;b&#62; &#38; \"c\" ???"));
-    ck_assert_ptr_nonnull(strstr(svg, "no setting stays within +0 %"));
+    ck_assert_ptr_nonnull(strstr(svg, "no setting saves anything within +0 %"));
     free(svg);
     g.n = 0;
     svg = plot_svg(&p, &len);
