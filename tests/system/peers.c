@@ -372,7 +372,10 @@ static bool listen_both(struct responder *r)
 {
     struct sockaddr_in a = socket_address(r->address, r->port);
     int on = 1;
+    /* It shall lose no question, also when it has to wait for a processor. */
+    const int much = 8 << 20;
     r->udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    (void)setsockopt(r->udp, SOL_SOCKET, SO_RCVBUFFORCE, &much, sizeof much);
     r->tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     setsockopt(r->tcp, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (bind(r->udp, (struct sockaddr *)&a, sizeof a) == 0 &&
