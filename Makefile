@@ -51,8 +51,8 @@ UNIT_predict    = $(PREDICT)
 UNIT_predict_parts = $(PREDICT)
 UNIT_cache_check   =
 UNIT_poison_check  = poison_text $(WIRE)
-UNIT_predict_check = $(filter-out predict,$(PREDICT))
-LINK_predict_check = $(LINK_predict)
+UNIT_predict_check = $(filter-out predict,$(PREDICT)) tests/unit/scarce
+LINK_predict_check = $(SCARCE)
 LINK_predict    = $(foreach f,malloc calloc,-Wl,--wrap=$(f))
 UNIT_poison     = $(POISON) $(WIRE)
 LINK_poison     = $(foreach f,malloc calloc free zs_init,-Wl,--wrap=$(f))
@@ -105,11 +105,11 @@ UNIT_turn       = net/turn net/clock
 UNIT_sockaddr   = net/sockaddr addr
 LINK_sockaddr   = $(foreach f,socket connect setsockopt getsockname,-Wl,--wrap=$(f))
 UNIT_udp        = net/udp net/turn net/sockaddr addr ops/log tests/unit/fakedesk
-UNIT_tcp        = net/tcp net/turn net/sockaddr addr $(WIRE) ops/log tests/unit/fakedesk
-UNIT_exchange   = net/exchange net/exchange_udp net/exchange_tcp net/turn net/sockaddr addr rng $(WIRE) ops/log
+UNIT_tcp        = net/tcp net/turn net/sockaddr addr $(WIRE) ops/log tests/unit/fakedesk tests/unit/scarce
+UNIT_exchange   = net/exchange net/exchange_udp net/exchange_tcp net/turn net/sockaddr addr rng $(WIRE) ops/log tests/unit/scarce
 LINK_savefile   = $(foreach f,fsync rename write fchmod close unlink open realloc,-Wl,--wrap=$(f))
-LINK_exchange   = $(foreach f,connect bind setsockopt getsockopt recv recvmmsg malloc calloc realloc,-Wl,--wrap=$(f))
-LINK_tcp        = $(foreach f,malloc calloc realloc,-Wl,--wrap=$(f))
+LINK_exchange   = $(foreach f,connect bind setsockopt getsockopt recv recvmmsg,-Wl,--wrap=$(f)) $(SCARCE)
+LINK_tcp        = $(SCARCE)
 CHECK_LIBS = -lcheck -lsubunit -lm -lrt -lpthread -lsodium -lzscanner -lev -ljansson -lpcap -lseccomp -lcap-ng
 
 # Tools: each program, the modules and the libraries that it links.

@@ -5,6 +5,7 @@
 #include "net/clock.h"
 #include "net/sockaddr.h"
 #include "tests/heap.h"
+#include "tests/unit/scarce.h"
 #include "wire.h"
 
 #include <arpa/inet.h>
@@ -164,37 +165,6 @@ int epoll_ctl(int epoll, int op, int fd, struct epoll_event *event)
         return -1;
     }
     return (int)syscall(SYS_epoll_ctl, epoll, op, fd, event);
-}
-
-/* The fail_at-th allocation fails; counted only while counting is set, as Check allocates too. */
-static unsigned n_allocations, fail_at;
-static bool counting;
-
-void *__real_malloc(size_t len);
-void *__wrap_malloc(size_t len);
-void *__real_calloc(size_t n, size_t len);
-void *__wrap_calloc(size_t n, size_t len);
-void *__real_realloc(void *old, size_t len);
-void *__wrap_realloc(void *old, size_t len);
-
-static bool is_out_of_memory(void)
-{
-    return counting && ++n_allocations == fail_at;
-}
-
-void *__wrap_malloc(size_t len)
-{
-    return is_out_of_memory() ? NULL : __real_malloc(len);
-}
-
-void *__wrap_calloc(size_t n, size_t len)
-{
-    return is_out_of_memory() ? NULL : __real_calloc(n, len);
-}
-
-void *__wrap_realloc(void *old, size_t len)
-{
-    return is_out_of_memory() ? NULL : __real_realloc(old, len);
 }
 
 static int count_fds(void)
@@ -2354,18 +2324,18 @@ static void ask_without_memory(unsigned i, const struct addr *server, enum upstr
     uint8_t bytes[WIRE_QUERY_MAX];
     const size_t len = make_query(i, bytes);
     got[i].n = 0;
-    counting = true;
+    scarce_resume();
     got[i].ask = upstream_ask(upstream, server, way, bytes, len, note, &got[i]);
-    counting = false;
+    (void)scarce_end();
     got[i].n += got[i].ask == NULL;
 }
 
 static void turns_without_memory(int n)
 {
     for (; n > 0; n--) {
-        counting = true;
+        scarce_resume();
         turn_and_wait(-1, 0);
-        counting = false;
+        (void)scarce_end();
     }
 }
 
@@ -2396,8 +2366,8 @@ static bool survives_without_memory(unsigned k)
 {
     const struct server u = server_open(SOCK_DGRAM), t = server_open(SOCK_STREAM);
     const struct server other = server_open(SOCK_STREAM);
-    n_allocations = 0;
-    fail_at = k;
+    scarce_begin(k, 1);
+    (void)scarce_end();
     ask_without_memory(0, &u.addr, UPSTREAM_UDP);
     ask_without_memory(1, &t.addr, UPSTREAM_TCP);
     ask_without_memory(2, &t.addr, UPSTREAM_TCP);
@@ -2423,7 +2393,7 @@ static bool survives_without_memory(unsigned k)
     close(u.fd);
     close(t.fd);
     close(other.fd);
-    return n_allocations >= k;
+    return scarce_end() >= k;
 }
 
 START_TEST(any_allocation_may_fail_and_the_next_question_is_answered)

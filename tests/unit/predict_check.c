@@ -3,27 +3,11 @@
  */
 #include "../../predict.c" /* not the one beside this file */
 
+#include "tests/unit/scarce.h"
+
 #include <check.h>
-#include <limits.h>
 
 static struct predict *p;
-static unsigned long n_allocated, failing_at = ULONG_MAX;
-
-void *__real_malloc(size_t len);
-void *__real_calloc(size_t n, size_t len);
-void *__wrap_malloc(size_t len);
-void *__wrap_calloc(size_t n, size_t len);
-
-void *__wrap_malloc(size_t len)
-{
-    return n_allocated++ == failing_at ? NULL : __real_malloc(len);
-}
-
-/* What the compiler makes of malloc and memset. */
-void *__wrap_calloc(size_t n, size_t len)
-{
-    return n_allocated++ == failing_at ? NULL : __real_calloc(n, len);
-}
 
 /* ---- a table with something in each of its parts --------------------------------------------- */
 
@@ -347,11 +331,10 @@ START_TEST(a_check_without_memory_says_so)
 {
     const char *said[2];
 
-    for (unsigned long k = 0; k < 2; k++) {
-        n_allocated = 0;
-        failing_at = k;
+    for (unsigned k = 0; k < 2; k++) {
+        scarce_begin(k + 1, 1);
         said[k] = predict_check(p);
-        failing_at = ULONG_MAX;
+        (void)scarce_end();
     }
     ck_assert_pstr_eq(said[0], "memory is out");
     ck_assert_pstr_eq(said[1], "memory is out");

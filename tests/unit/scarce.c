@@ -53,6 +53,11 @@ void scarce_begin(unsigned nth, unsigned n)
     counting = true;
 }
 
+void scarce_resume(void)
+{
+    counting = true;
+}
+
 unsigned scarce_end(void)
 {
     counting = false;

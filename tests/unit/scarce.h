@@ -10,7 +10,10 @@
 /* From now on the nth allocation (from 1) fails, and n - 1 after it. Any thread's count. */
 void scarce_begin(unsigned nth, unsigned n);
 
-/* No more do. Returns how many allocations there were: fewer than nth, and none has failed. */
+/* Goes on counting where scarce_end left off. */
+void scarce_resume(void);
+
+/* No more do, for now. Returns how many allocations there were: fewer than nth, and none has failed. */
 unsigned scarce_end(void);
 
 /* For libraries that let one choose, such as jansson. */

@@ -5,6 +5,7 @@
 #include "net/sockaddr.h"
 #include "tests/heap.h"
 #include "tests/unit/fakedesk.h"
+#include "tests/unit/scarce.h"
 
 #include <check.h>
 #include <errno.h>
@@ -91,41 +92,6 @@ int getsockname(int fd, __SOCKADDR_ARG out, socklen_t *len)
 {
     errno = name_error;
     return errno != 0 ? -1 : (int)syscall(SYS_getsockname, fd, out.__sockaddr__, len);
-}
-
-/* Allocations by number (the linker's --wrap): the fail_from-th fails, and n_fail - 1 after it.
- * Counted only while counting is set, as Check allocates too. */
-static unsigned n_allocations, fail_from, n_fail;
-static bool counting;
-
-void *__real_malloc(size_t len);
-void *__real_calloc(size_t n, size_t len);
-void *__real_realloc(void *old, size_t len);
-void *__wrap_malloc(size_t len);
-void *__wrap_calloc(size_t n, size_t len);
-void *__wrap_realloc(void *old, size_t len);
-
-static bool fails(void)
-{
-    if (!counting)
-        return false;
-    n_allocations++;
-    return n_allocations >= fail_from && n_allocations - fail_from < n_fail;
-}
-
-void *__wrap_malloc(size_t len)
-{
-    return fails() ? NULL : __real_malloc(len);
-}
-
-void *__wrap_calloc(size_t n, size_t len)
-{
-    return fails() ? NULL : __real_calloc(n, len);
-}
-
-void *__wrap_realloc(void *old, size_t len)
-{
-    return fails() ? NULL : __real_realloc(old, len);
 }
 
 /* ---- a set of listeners and its clients ------------------------------------------------------ */
@@ -1411,9 +1377,9 @@ END_TEST
 
 static void turns_counted(int n)
 {
-    counting = true;
+    scarce_resume();
     fake_turns(n);
-    counting = false;
+    (void)scarce_end();
 }
 
 /* Something of everything, for which nothing comes back: connections of several clients, a message
@@ -1440,10 +1406,10 @@ static void a_busy_minute(void)
         }
         turns_counted(3);
     }
-    counting = true;
+    scarce_resume();
     for (size_t i = 0; i < fakedesk.n_later; i++)
         fake_reply(i, 3000);
-    counting = false;
+    (void)scarce_end();
     turns_counted(3);
     fakedesk.n_later = 0;
     for (size_t i = 0; i < 6; i++)
@@ -1460,16 +1426,13 @@ static bool survive(unsigned k, unsigned n)
         .per_client_max = 100};
     struct addr at;
     address("127.0.0.1", &at);
-    n_allocations = 0;
-    fail_from = k;
-    n_fail = n;
-    counting = true;
+    scarce_begin(k, n);
     tcp = tcp_create(loop, turn, &conf, &fakedesk);
     int listens = tcp == NULL ? -1 : tcp_listen(tcp, &at, &bound);
-    counting = false;
+    (void)scarce_end();
     if (listens == 0)
         a_busy_minute();
-    bool came = n_allocations >= k;
+    bool came = scarce_end() >= k;
     if (listens == 0) {
         ck_assert_uint_eq(tcp_connections(tcp), 0);
         ck_assert_uint_eq(counts().buffered, 0);
