@@ -13,7 +13,8 @@ void scarce_begin(unsigned nth, unsigned n);
 /* Goes on counting where scarce_end left off. */
 void scarce_resume(void);
 
-/* No more do, for now. Returns how many allocations there were: fewer than nth, and none has failed. */
+/* No more do, for now. Returns how many allocations there were: fewer than nth, and none has
+ * failed. */
 unsigned scarce_end(void);
 
 /* For libraries that let one choose, such as jansson. */
