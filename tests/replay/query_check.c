@@ -3,6 +3,7 @@
  */
 #include "../../query.c" /* not the one beside this file */
 
+#include "tests/damage.h"
 #include "tests/replay/world.h"
 
 #include <check.h>
@@ -38,15 +39,7 @@ static void tear_down(void)
     world_free(w);
 }
 
-/* Damages the object, hears what the check says, and mends it. */
-#define IS_TOLD(object, damage, what)                                                              \
-    do {                                                                                           \
-        __typeof__(*(object)) kept = *(object);                                                    \
-        damage;                                                                                    \
-        ck_assert_pstr_eq(core_check(w->core), what);                                              \
-        *(object) = kept;                                                                          \
-        ck_assert_pstr_eq(core_check(w->core), NULL);                                              \
-    } while (0)
+#define IS_TOLD(object, damage, what) DAMAGE_IS_TOLD(core_check(w->core), object, damage, what)
 
 START_TEST(a_waiting_query_that_is_damaged)
 {

@@ -2,6 +2,8 @@
  * fuzzers and the other tests rely on it. Knows the set from inside; never questions or answers. */
 #include "../../poison.c" /* not the one beside this file */
 
+#include "tests/damage.h"
+
 #include <check.h>
 
 static struct poison *p;
@@ -46,15 +48,7 @@ static struct node *node_of(char letter)
     return node;
 }
 
-/* Damages the object, hears what the check says, and mends it. */
-#define IS_TOLD(object, damage, what)                                                              \
-    do {                                                                                           \
-        __typeof__(*(object)) kept = *(object);                                                    \
-        damage;                                                                                    \
-        ck_assert_pstr_eq(poison_check(p), what);                                                  \
-        *(object) = kept;                                                                          \
-        ck_assert_pstr_eq(poison_check(p), NULL);                                                  \
-    } while (0)
+#define IS_TOLD(object, damage, what) DAMAGE_IS_TOLD(poison_check(p), object, damage, what)
 
 START_TEST(a_record_that_cannot_be_one)
 {

@@ -3,6 +3,7 @@
  */
 #include "../../predict.c" /* not the one beside this file */
 
+#include "tests/damage.h"
 #include "tests/unit/scarce.h"
 
 #include <check.h>
@@ -91,15 +92,7 @@ static void tear_down(void)
     predict_free(p);
 }
 
-/* Damages the object, hears what the check says, and mends it. */
-#define IS_TOLD(object, damage, what)                                                              \
-    do {                                                                                           \
-        __typeof__(*(object)) kept = *(object);                                                    \
-        damage;                                                                                    \
-        ck_assert_pstr_eq(predict_check(p), what);                                                 \
-        *(object) = kept;                                                                          \
-        ck_assert_pstr_eq(predict_check(p), NULL);                                                 \
-    } while (0)
+#define IS_TOLD(object, damage, what) DAMAGE_IS_TOLD(predict_check(p), object, damage, what)
 
 /* ---- numbers and prefetches ------------------------------------------------------------------ */
 
