@@ -200,7 +200,7 @@ static int best_of(
             continue;
         if (trouble != ANY_TROUBLE && v->alone_until_ms > now_ms)
             continue;
-        if (trouble == NO_TROUBLE && v->alone_for_ms > 0)
+        if (trouble == NO_TROUBLE && is_gone(v))
             continue;
         if (best < 0 || better(v, &s->slot[best], explore))
             best = i;
@@ -221,7 +221,7 @@ int servers_pick(struct servers *s, uint32_t tried, uint64_t now_ms)
     struct server *v = &s->slot[i];
     v->picked_at = s->picks;
     v->asked++;
-    if (v->alone_for_ms > 0 && v->alone_until_ms <= now_ms) {
+    if (is_gone(v) && v->alone_until_ms <= now_ms) {
         v->alone_until_ms = now_ms + ALONE_MIN_MS; /* this question is the probe */
         v->probing = true;
     }

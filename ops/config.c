@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FILE_MAX ((size_t)512 << 20) /* largest that is read */
-
 /* Which file a mistake is in; NULL for the command line. */
 struct origin {
     const struct config *c;
@@ -68,7 +66,7 @@ static int read_file(
     const struct config *c, const char *path, uint8_t **text, size_t *len, enum exit_code *code)
 {
     int fd = config_open(c, path);
-    if (fd >= 0 && savefile_read_open(fd, FILE_MAX, text, len) == 0)
+    if (fd >= 0 && savefile_read_open(fd, SAVEFILE_MAX, text, len) == 0)
         return 0;
     *code = errno == ENOMEM ? EXIT_MEMORY : EXIT_FILE;
     config_complain(c, path, strerror(errno));
@@ -138,12 +136,13 @@ static bool has_directory(const struct config *c, const char *option, const char
 
 enum exit_code config_check(const struct config *c, const struct conf *conf)
 {
+    struct origin o = {.c = c};
     struct resolvconf_servers r;
     bool good = has_directory(c, "predict-file", conf->predict_file);
     good &= has_directory(c, "predict-dump", conf->predict_dump);
     good &= has_directory(c, "query-log", conf->query_log);
     if (conf->user[0] != '\0' && !privilege_has_user(conf->user)) {
-        fprintf(stderr, "dnsd: -user %s: there is no such user\n", conf->user);
+        on_conf_mistake(&o, 0, "-user", conf->user, "there is no such user");
         good = false;
     }
     if (conf->forward && conf->n_servers == 0 &&

@@ -13,8 +13,6 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#define FILE_MAX ((size_t)512 << 20) /* largest that is read */
-
 static bool has_place(const struct predict *p, const char *path)
 {
     return p != NULL && path[0] != '\0';
@@ -31,7 +29,7 @@ void learned_load(struct predict *p, const char *path, int fd)
 {
     uint8_t *bytes;
     size_t len;
-    if (fd < 0 || savefile_read_open(fd, FILE_MAX, &bytes, &len) < 0) {
+    if (fd < 0 || savefile_read_open(fd, SAVEFILE_MAX, &bytes, &len) < 0) {
         if (errno != ENOENT)
             log_warning("%s: %s; nothing is known at first", path, strerror(errno));
         return;

@@ -8,6 +8,9 @@
 /* Behind the name of the file under which the new one is written. */
 #define SAVEFILE_BESIDE ".unfinished"
 
+/* Largest that dnsd reads: a table of overrides, what was learned. */
+#define SAVEFILE_MAX ((size_t)512 << 20)
+
 /* Replaces path as one step. A symbolic link at path is replaced, never followed. 0, or -1 with
  * errno: then path is as it was and nothing lies beside it. Who is killed meanwhile leaves path
  * with SAVEFILE_BESIDE behind it, and the next one removes that: there can be one writer of a path

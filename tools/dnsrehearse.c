@@ -22,11 +22,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define TTLS_FILE_MAX    ((size_t)256 << 20)
-#define LEARNED_FILE_MAX ((size_t)512 << 20)
-#define TTL_S            60 /* of names that nothing tells the TTL of */
-#define TITLE_MAX        128
-#define UNDER_WAY_MAX    256 /* prefetches at a time, as dnsd.c has it */
+#define TTLS_FILE_MAX ((size_t)256 << 20)
+#define TTL_S         60 /* of names that nothing tells the TTL of */
+#define TITLE_MAX     128
+#define UNDER_WAY_MAX 256 /* prefetches at a time, as dnsd.c has it */
 
 enum exit_code { EXIT_OK = 0, EXIT_BAD = 1, EXIT_USAGE = 2, EXIT_FILE = 3, EXIT_MEMORY = 4 };
 
@@ -396,7 +395,7 @@ static enum exit_code read_learned(struct program *p)
     size_t len;
     if (path[0] == '\0')
         return EXIT_OK;
-    if (savefile_read(path, LEARNED_FILE_MAX, &p->learned, &len) < 0)
+    if (savefile_read(path, SAVEFILE_MAX, &p->learned, &len) < 0)
         return complain_of_file(path);
     p->conf.learned = p->learned;
     p->conf.learned_len = len;

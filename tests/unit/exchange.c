@@ -5,6 +5,7 @@
 #include "net/clock.h"
 #include "net/sockaddr.h"
 #include "tests/heap.h"
+#include "tests/unit/lose.h"
 #include "tests/unit/scarce.h"
 #include "wire.h"
 
@@ -96,26 +97,7 @@ int __wrap_connect(int fd, const struct sockaddr *to, socklen_t len)
 /* ---- what the system does not grant ---------------------------------------------------------- */
 
 /* The next n_times calls of this kind fail. */
-static struct {
-    enum { NOTHING, BIND, PATH_MTU, SO_ERROR_OF, RECV, RECVMMSG } what;
-    int n_times, error;
-} lost;
-
-static bool loses(unsigned what)
-{
-    if ((unsigned)lost.what != what || lost.n_times == 0)
-        return false;
-    lost.n_times--;
-    errno = lost.error;
-    return true;
-}
-
-static void lose(unsigned what, int n_times, int error)
-{
-    lost.what = what;
-    lost.n_times = n_times;
-    lost.error = error;
-}
+enum { NOTHING, BIND, PATH_MTU, SO_ERROR_OF, RECV, RECVMMSG };
 
 int __real_bind(int fd, const struct sockaddr *at, socklen_t len);
 int __wrap_bind(int fd, const struct sockaddr *at, socklen_t len);
@@ -2186,7 +2168,7 @@ START_TEST(question_from_a_socket_that_would_listen_to_a_forged_path_mtu_is_not_
 {
     static const char *const hosts[] = {"127.0.0.1", "::1"};
     const struct server s = server_open_at(hosts[_i], SOCK_DGRAM);
-    lose(PATH_MTU, 1, ENOPROTOOPT);
+    lose(PATH_MTU, ENOPROTOOPT, 1);
     ask(0, &s.addr, UPSTREAM_UDP);
     wait_for(0, 1);
     ck_assert_int_eq(got[0].event[0], UPSTREAM_NOT_SENT);
@@ -2200,7 +2182,7 @@ START_TEST(port_that_is_taken_is_left_for_another_one)
 {
     static const int n_taken[] = {1, 9, 100}; /* at last the kernel chooses */
     const struct server s = server_open(SOCK_DGRAM);
-    lose(BIND, n_taken[_i], EADDRINUSE);
+    lose(BIND, EADDRINUSE, n_taken[_i]);
     ask(0, &s.addr, UPSTREAM_UDP);
     udp_take(&s, &query);
     make_reply(&query, &reply);
@@ -2220,7 +2202,7 @@ START_TEST(reading_that_fails_for_a_moment)
     udp_take(&s, &query);
     make_reply(&query, &reply);
     udp_put(&s, &reply);
-    lose(RECVMMSG, 1, errors[_i]);
+    lose(RECVMMSG, errors[_i], 1);
     wait_for(0, 1);
     ck_assert_int_eq(lost.n_times, 0);
     check_reply(0, &reply);
@@ -2235,7 +2217,7 @@ START_TEST(reading_that_fails_for_good)
     udp_take(&s, &query);
     make_reply(&query, &reply);
     udp_put(&s, &reply);
-    lose(RECVMMSG, 1, EHOSTUNREACH);
+    lose(RECVMMSG, EHOSTUNREACH, 1);
     wait_for(0, 1);
     ck_assert_int_eq(got[0].event[0], UPSTREAM_REFUSED);
     close(s.fd);
@@ -2265,7 +2247,7 @@ START_TEST(tcp_reading_and_writing_that_is_interrupted)
     tcp_take(fd, &query);
     make_reply(&query, &reply);
     tcp_put(fd, &reply);
-    lose(RECV, 1, EINTR);
+    lose(RECV, EINTR, 1);
     wait_for(0, 1);
     ck_assert_int_eq(lost.n_times, 0);
     check_reply(0, &reply);
@@ -2277,7 +2259,7 @@ END_TEST
 START_TEST(tcp_connection_of_which_nothing_can_be_known)
 {
     const struct server s = server_open(SOCK_STREAM);
-    lose(SO_ERROR_OF, 1, ENOBUFS);
+    lose(SO_ERROR_OF, ENOBUFS, 1);
     ask(0, &s.addr, UPSTREAM_TCP);
     wait_for(0, 1);
     ck_assert_int_eq(got[0].event[0], UPSTREAM_REFUSED);

@@ -1,6 +1,7 @@
 /* resolvconf.c: knows what others write into resolv.conf, by hand and by program, and how they
  * replace it. Never looks at how it is read. */
 #include "net/resolvconf.h"
+#include "tests/unit/lose.h"
 
 #include <check.h>
 #include <errno.h>
@@ -15,24 +16,7 @@
 
 /* ---- what the system does not grant ---------------------------------------------------------- */
 
-static enum { NOTHING, MALLOC, CALLOC, STRDUP, READ } lost; /* which call fails */
-static int lost_error, n_lost;                              /* the next so many times */
-
-static bool loses(unsigned what)
-{
-    if ((unsigned)lost != what || n_lost == 0)
-        return false;
-    n_lost--;
-    errno = lost_error;
-    return true;
-}
-
-static void lose(unsigned what, int error, int n)
-{
-    lost = what;
-    lost_error = error;
-    n_lost = n;
-}
+enum { NOTHING, MALLOC, CALLOC, STRDUP, READ };
 
 void *__real_malloc(size_t len);
 void *__wrap_malloc(size_t len);
@@ -475,7 +459,7 @@ START_TEST(reading_that_is_interrupted_or_fails)
     put_file("resolv.conf", "nameserver 192.0.2.1\n");
     lose(READ, EINTR, 2);
     ck_assert_int_eq(read_it(), 0);
-    ck_assert_int_eq(n_lost, 0);
+    ck_assert_int_eq(lost.n_times, 0);
     ck_assert_uint_eq(servers.n, 1);
     lose(READ, EIO, 1);
     ck_assert_int_eq(read_it(), -1);

@@ -1,6 +1,7 @@
 /* savefile.c: knows what a file must look like after it was written, and after it could not be.
  * Never looks at how that is done. */
 #include "ops/savefile.h"
+#include "tests/unit/lose.h"
 
 #include <check.h>
 #include <dirent.h>
@@ -48,27 +49,8 @@ int __wrap_rename(const char *from, const char *to)
 }
 
 /* Which call fails, with which error, and how often; 0: none. */
-static struct {
-    enum { NOTHING, WRITE, FCHMOD, CLOSE, UNLINK, OPEN_DIRECTORY, REALLOC } what;
-    int error, n_times;
-} lost;
+enum { NOTHING, WRITE, FCHMOD, CLOSE, UNLINK, OPEN_DIRECTORY, REALLOC };
 static size_t write_at_most; /* bytes a call; 0: all */
-
-static bool loses(unsigned what)
-{
-    if ((unsigned)lost.what != what || lost.n_times == 0)
-        return false;
-    lost.n_times--;
-    errno = lost.error;
-    return true;
-}
-
-static void lose(unsigned what, int error, int n_times)
-{
-    lost.what = what;
-    lost.error = error;
-    lost.n_times = n_times;
-}
 
 ssize_t __real_write(int fd, const void *bytes, size_t len);
 ssize_t __wrap_write(int fd, const void *bytes, size_t len);
