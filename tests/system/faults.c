@@ -47,16 +47,6 @@ static bool all_of_them(void)
     return faults != NULL && strcmp(faults, "all") == 0;
 }
 
-/* Valgrind puts its own allocator where the shim is. */
-static bool is_wrapped(void)
-{
-    const char *wrap = getenv("DNSD_WRAP");
-    if (wrap == NULL || wrap[0] == '\0')
-        return false;
-    printf("skipped: dnsd runs in \"%s\"\n", wrap);
-    return true;
-}
-
 /* ---- the plan -------------------------------------------------------------------------------- */
 
 /* For dnsd that is started from here on. */
@@ -657,7 +647,7 @@ static void fail_on_paths(unsigned nth)
 
 START_TEST(any_call_may_fail_on_any_path_and_service_comes_back)
 {
-    if (!is_wrapped())
+    if (!harness_wrapped())
         harness_side_by_side(WORKERS, fail_on_paths);
 }
 END_TEST
@@ -708,7 +698,7 @@ static void fail_now_and_then(unsigned nth)
 
 START_TEST(many_calls_may_fail_together_and_service_comes_back)
 {
-    if (!is_wrapped())
+    if (!harness_wrapped())
         harness_side_by_side(WORKERS, fail_now_and_then);
 }
 END_TEST
@@ -818,7 +808,7 @@ static void fail_on_start(unsigned nth)
 
 START_TEST(any_call_may_fail_at_the_start)
 {
-    if (!is_wrapped())
+    if (!harness_wrapped())
         harness_side_by_side(WORKERS, fail_on_start);
 }
 END_TEST
@@ -851,7 +841,7 @@ static void fail_in_sandbox(unsigned nth)
 
 START_TEST(memory_may_be_out_while_the_filters_are_made)
 {
-    if (!is_wrapped() && !harness_slow())
+    if (!harness_wrapped() && !harness_slow())
         harness_side_by_side(WORKERS, fail_in_sandbox);
 }
 END_TEST
@@ -939,7 +929,7 @@ static void die_on_saves(unsigned nth)
 
 START_TEST(a_death_at_any_step_of_a_save_leaves_the_old_file_or_the_new_one)
 {
-    if (!is_wrapped())
+    if (!harness_wrapped())
         harness_side_by_side(WORKERS, die_on_saves);
 }
 END_TEST
@@ -998,7 +988,7 @@ static void fail_on_saves(unsigned nth)
 
 START_TEST(any_call_may_fail_at_the_end_and_the_old_file_or_the_new_one_is_there)
 {
-    if (!is_wrapped())
+    if (!harness_wrapped())
         harness_side_by_side(WORKERS, fail_on_saves);
 }
 END_TEST
@@ -1006,7 +996,7 @@ END_TEST
 /* While it runs, a process of its own saves: without one there is another time. */
 START_TEST(a_save_that_finds_no_process_is_told_and_made_the_next_time)
 {
-    if (is_wrapped())
+    if (harness_wrapped())
         return;
     prepare();
     ck_assert_int_eq(dnsd_stop(dut), 0);
@@ -1026,7 +1016,7 @@ START_TEST(a_sandbox_that_cannot_be_made_is_no_start)
 {
     static const struct fault_row fork_row = {FAULT_FORK, EAGAIN, MEMORY, false};
     static const struct fault_row prctl_row = {FAULT_PRCTL, EPERM, CONF | NET, false};
-    if (is_wrapped())
+    if (harness_wrapped())
         return;
     prepare();
     ck_assert_int_eq(dnsd_stop(dut), 0);
@@ -1077,7 +1067,7 @@ static bool turn_prediction_on(long k, unsigned *n_off)
 START_TEST(prediction_that_finds_no_memory_at_a_reload_comes_with_the_next_one)
 {
     unsigned n_off = 0;
-    if (is_wrapped())
+    if (harness_wrapped())
         return;
     prepare();
     ck_assert_int_eq(dnsd_stop(dut), 0);
@@ -1134,7 +1124,7 @@ static void die_on_dumps(unsigned nth)
 
 START_TEST(a_death_at_any_step_of_a_dump_leaves_whole_files_and_dnsd_alive)
 {
-    if (!is_wrapped())
+    if (!harness_wrapped())
         harness_side_by_side(WORKERS, die_on_dumps);
 }
 END_TEST
@@ -1181,7 +1171,7 @@ static void damage(unsigned nth)
 
 START_TEST(a_file_cut_or_flipped_anywhere_is_ignored_within_a_second)
 {
-    if (!is_wrapped())
+    if (!harness_wrapped())
         harness_side_by_side(WORKERS, damage);
 }
 END_TEST
@@ -1220,7 +1210,7 @@ START_TEST(nobody_waits_for_the_last_save)
     struct sockaddr_in at = {.sin_family = AF_INET};
     int status, code;
     char byte = 0;
-    if (is_wrapped())
+    if (harness_wrapped())
         return;
     prepare();
     ck_assert(path_prefetch(0, WAIT_MS));

@@ -50,6 +50,12 @@ static size_t n_dnsds;
 static struct nsd nsds[4];
 static size_t n_nsds;
 
+static const char *wrapper(void)
+{
+    const char *wrap = getenv("DNSD_WRAP");
+    return wrap != NULL ? wrap : "";
+}
+
 bool harness_slow(void)
 {
 #if defined(__SANITIZE_ADDRESS__)
@@ -59,8 +65,15 @@ bool harness_slow(void)
     return true;
 #endif
 #endif
-    const char *wrap = getenv("DNSD_WRAP");
-    return wrap != NULL && wrap[0] != '\0';
+    return wrapper()[0] != '\0';
+}
+
+bool harness_wrapped(void)
+{
+    if (wrapper()[0] == '\0')
+        return false;
+    printf("skipped: dnsd runs in \"%s\"\n", wrapper());
+    return true;
 }
 
 static uint64_t wait_ms(void)
@@ -382,13 +395,6 @@ struct output run(const char *format, ...)
     return run_finish(start_running(command, false));
 }
 
-static const char *wrapper(void)
-{
-    const char *wrap = getenv("DNSD_WRAP");
-    return wrap != NULL ? wrap : "";
-}
-
-/* Valgrind makes calls of its own, which no sandbox of dnsd allows. */
 static const char *first_options(void)
 {
     const char *options = getenv("DNSD_OPTIONS");

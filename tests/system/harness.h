@@ -22,6 +22,9 @@ TCase *harness_case(Suite *suite, const char *name);
 
 /* Sanitizers or DNSD_WRAP make all of it many times slower: do less, allow more time. */
 bool harness_slow(void);
+/* Whether dnsd runs in DNSD_WRAP, and says that something is skipped for it: valgrind has its own
+ * allocator, descriptors and limits, and makes calls that no sandbox of dnsd allows. */
+bool harness_wrapped(void);
 uint64_t now_ms(void);
 void pause_ms(uint64_t ms);
 /* An address in 127/8 that no other test program uses. */
