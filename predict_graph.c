@@ -87,7 +87,7 @@ struct graph_question *graph_find(
 static bool grow_slots(struct graph *g)
 {
     uint32_t cap = g->slots_cap == 0 ? SLOTS_FIRST : g->slots_cap * 2;
-    union graph_slot *slots;
+    struct graph_slot *slots;
 
     if (cap - 1 > GRAPH_ID_MAX)
         return false;
@@ -113,7 +113,7 @@ static void take_id(struct graph *g, struct graph_question *q)
     } else {
         q->id = g->n_slots++;
     }
-    g->slots[q->id].question = q;
+    g->slots[q->id] = (struct graph_slot){.question = q};
 }
 
 struct graph_question *graph_add(struct graph *g, const uint8_t *key, size_t key_len, unsigned hash)
@@ -368,7 +368,7 @@ static bool drop_weakest(struct graph *g, struct graph_trigger *trigger, uint64_
     for (size_t i = 0; i < trigger->n_pairs; i++) {
         struct graph_pair *pair = &trigger->pairs[i];
 
-        if (pair->score > 1 || graph_question(g, pair->follower)->mark >= mark)
+        if (pair->score > 1 || g->slots[pair->follower].mark >= mark)
             continue;
         graph_drop_pair(g, pair);
         trigger->n_pairs--;

@@ -54,28 +54,31 @@ struct graph_trigger {
 struct graph_question {
     UT_hash_handle hh;
     struct graph_trigger *triggers; /* of this question: the most recently changed first */
-    uint64_t mark;                  /* predict_learn.c: the closing that saw it last */
     uint64_t own_until_ms;          /* predict.c: had its client fetched it itself, it would be
                                        fresh until then (0: no matter) */
-    uint32_t mark_shown;            /* predict_learn.c: and who asked for it there */
     uint32_t id;
     uint32_t refs;
     uint32_t life_ms;     /* of its last answer, from its landing on */
     uint32_t last_window; /* predict_sequence.c: where its newest window may be */
     uint16_t key_len;     /* 1 to PREDICT_KEY_MAX */
     uint16_t sent_slot;   /* predict_sent.c: 1 + where its unused prefetch stands, or 0 */
-    uint16_t
-        mark_lag_ms; /* predict_learn.c: how long after the closing window's trigger it was asked */
-    bool answered : 1; /* the last answer that came for it was one */
+    bool answered : 1;    /* the last answer that came for it was one */
     bool life_known : 1;
     bool used_late : 1; /* and own_until_ms is how long before its landing it was sent */
     bool awaited : 1;   /* a client's miss of it went upstream and has not landed */
     uint8_t key[];
 };
 
-union graph_slot {
-    struct graph_question *question;
-    uintptr_t next_free; /* 1 + the id of the next free slot, or 0 */
+/* By id. What a closing window writes of each question that it saw stands here, not with the
+ * question: it looks at hundreds, and most of those ids are next to each other. */
+struct graph_slot {
+    union {
+        struct graph_question *question;
+        uintptr_t next_free; /* 1 + the id of the next free slot, or 0 */
+    };
+    uint64_t mark;        /* predict_learn.c: the closing that saw it last */
+    uint32_t mark_shown;  /* and who asked for it there */
+    uint16_t mark_lag_ms; /* and how long after the window's trigger */
 };
 
 struct graph {
@@ -84,7 +87,7 @@ struct graph {
     uint8_t seed[PREDICT_SEED_LEN];
     uint8_t shown_key[PREDICT_SEED_LEN]; /* of the clients' fingerprints; goes into the file */
     struct graph_question *questions;    /* uthash */
-    union graph_slot *slots;             /* by id */
+    struct graph_slot *slots;            /* by id */
     uint32_t n_slots, slots_cap;
     uintptr_t free_slot;               /* 1 + an id, or 0 */
     struct graph_trigger *triggers[2]; /* [proven], oldest first */

@@ -8,9 +8,10 @@
 #define LAG_STEP_MS   16
 
 /* Whether a copy that was fetched ahead serves nobody any more when it is asked for. */
-static bool outlived(const struct graph_question *q, uint64_t lag_ms)
+static bool outlived(const struct learner *l, const struct graph_question *q, uint64_t lag_ms)
 {
-    return q->life_known && lag_ms >= (q->life_ms > ONCE_MS ? q->life_ms : ONCE_MS);
+    return lag_ms >= ONCE_MS && l->conf->rule == PREDICT_RULE_VOTE && q->life_known &&
+           lag_ms >= q->life_ms;
 }
 
 struct closing {
@@ -47,20 +48,40 @@ static uint16_t nearer_median(uint16_t median_ms, uint16_t lag_ms, unsigned n)
     return median_ms - lag_ms < (int)step ? lag_ms : (uint16_t)(median_ms - step);
 }
 
-/* Marks the followers, each with the client that asked for it first, and when. */
+/* What a mark says, above that of the lesson. */
+enum { KNOWN, SEEN, DEALT_WITH, MARKS };
+
+static bool is(const struct learner *l, const struct graph_slot *slot, unsigned mark)
+{
+    return slot->mark == l->mark + mark;
+}
+
+static void mark_known(struct learner *l, const struct closing *c)
+{
+    for (size_t i = 0; i < c->trigger->n_pairs; i++)
+        l->graph->slots[c->trigger->pairs[i].follower].mark = l->mark + KNOWN;
+}
+
+/* Marks the followers, each with the client that asked for it first, and when. Once all that the
+ * trigger knows were seen, and new ones as many as it may have, the rest teaches nothing. */
 static void mark_seen(struct learner *l, struct closing *c)
 {
     const struct sequence_entry *e = sequence_next(l->sequence, c->window);
+    unsigned n_unseen = c->trigger->n_pairs, n_seen = 0, max = l->conf->dependencies_max;
 
     for (; sees(l, c, e); e = sequence_next(l->sequence, e), c->n++) {
-        struct graph_question *q = graph_question(l->graph, e->question);
+        struct graph_slot *slot = &l->graph->slots[e->question];
 
-        if (q->mark >= l->mark ||
-            (l->conf->rule == PREDICT_RULE_VOTE && outlived(q, e->at_ms - c->window->at_ms)))
+        if (is(l, slot, SEEN) || e->question == c->trigger->question ||
+            outlived(l, slot->question, e->at_ms - c->window->at_ms))
             continue;
-        q->mark = l->mark;
-        q->mark_shown = e->client->fingerprint;
-        q->mark_lag_ms = lag_of(c->window, e);
+        if (n_unseen == 0 && max > 0 && n_seen >= max)
+            return;
+        n_unseen -= is(l, slot, KNOWN);
+        n_seen++;
+        slot->mark = l->mark + SEEN;
+        slot->mark_shown = e->client->fingerprint;
+        slot->mark_lag_ms = lag_of(c->window, e);
     }
     if (e != NULL && e->at_ms < c->due_ms)
         c->can_tell = false;
@@ -84,10 +105,10 @@ static bool worth_keeping(const struct learner *l, struct graph_pair *pair)
 /* Returns whether the pair is to be kept. */
 static bool judge(struct learner *l, const struct closing *c, struct graph_pair *pair)
 {
-    struct graph_question *follower = graph_question(l->graph, pair->follower);
+    struct graph_slot *follower = &l->graph->slots[pair->follower];
 
-    if (follower->mark >= l->mark) {
-        follower->mark = l->mark + 1;
+    if (is(l, follower, SEEN)) {
+        follower->mark = l->mark + DEALT_WITH;
         pair->windows++;
         pair->seen++;
         if (pair->score < l->conf->cap)
@@ -96,7 +117,7 @@ static bool judge(struct learner *l, const struct closing *c, struct graph_pair 
         graph_show(pair, follower->mark_shown);
         return true;
     }
-    if (!c->can_tell || may_be_hidden(l, follower))
+    if (!c->can_tell || may_be_hidden(l, follower->question))
         return true;
     pair->windows++;
     return worth_keeping(l, pair);
@@ -124,19 +145,20 @@ static void add_new(struct learner *l, const struct closing *c)
     struct graph_pair *pair;
 
     for (unsigned i = 0; i < c->n; i++) {
-        struct graph_question *q;
+        struct graph_slot *slot;
 
         e = sequence_next(l->sequence, e);
-        q = graph_question(l->graph, e->question);
-        if (q->mark != l->mark || q->id == c->trigger->question)
+        slot = &l->graph->slots[e->question];
+        if (!is(l, slot, SEEN))
             continue;
-        q->mark = l->mark + 1;
-        pair = graph_add_pair(l->graph, c->trigger, q, l->conf->dependencies_max, l->mark);
+        slot->mark = l->mark + DEALT_WITH;
+        pair = graph_add_pair(
+            l->graph, c->trigger, slot->question, l->conf->dependencies_max, l->mark + SEEN);
         if (pair == NULL)
             return; /* nor is there room for the others: no pair that could go is left */
         pair->windows = c->trigger->windows;
-        pair->lag_ms = q->mark_lag_ms;
-        graph_show(pair, q->mark_shown);
+        pair->lag_ms = slot->mark_lag_ms;
+        graph_show(pair, slot->mark_shown);
     }
 }
 
@@ -157,8 +179,9 @@ static void learn(struct learner *l, struct closing *c, struct graph_trigger *tr
 {
     c->trigger = trigger;
     c->n = 0;
-    l->mark += 2;
+    l->mark += MARKS;
     trigger->windows++;
+    mark_known(l, c);
     mark_seen(l, c);
     judge_known(l, c);
     add_new(l, c);

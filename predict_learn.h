@@ -14,7 +14,7 @@ struct learner {
     void *ctx;
     /* Whether the client's own cache may have hidden a request for the follower from us. */
     bool (*may_be_hidden)(void *ctx, struct graph_question *follower);
-    uint64_t mark; /* grows by 2 with each lesson: mark: seen; mark + 1: and dealt with */
+    uint64_t mark; /* grows by 3 with each lesson; predict_learn.c tells what it stands for */
 };
 
 /* Takes over what the window saw, which is about to close: at its time, or before it (early), which

@@ -1432,6 +1432,33 @@ START_TEST(when_a_trigger_is_full_the_weakest_goes)
 }
 END_TEST
 
+/* A window need not be looked at to its end; but never less than until all that is known was seen.
+ */
+START_TEST(what_is_known_is_seen_behind_new_ones)
+{
+    struct predict_conf c = plain();
+    struct stage s;
+
+    c.dependencies_max = 2;
+    stage_open(&s, &c);
+    s.refuse = true;
+    visit(&s, 1, "abc", 0);
+    tick(&s, 5 * SECOND);
+    visit(&s, 1, "axyzbc", 10 * SECOND);
+    tick(&s, 15 * SECOND);
+    ck_assert_uint_eq(score(&s, "a", "b"), 2);
+    ck_assert_uint_eq(score(&s, "a", "c"), 2);
+    ck_assert_uint_eq(score(&s, "a", "x"), 0);
+    visit(&s, 1, "axyzb", 20 * SECOND); /* c falls to 1: x takes its place */
+    tick(&s, 25 * SECOND);
+    ck_assert_uint_eq(score(&s, "a", "b"), 3);
+    ck_assert_uint_eq(score(&s, "a", "c"), 0);
+    ck_assert_uint_eq(score(&s, "a", "x"), 1);
+    ck_assert_uint_eq(score(&s, "a", "y"), 0);
+    stage_close(&s);
+}
+END_TEST
+
 START_TEST(a_window_looks_at_so_many_requests_and_takes_nothing_for_the_rest)
 {
     struct predict_conf c = plain();
@@ -3879,6 +3906,7 @@ static TCase *bounds_of_learning_case(void)
 
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, when_a_trigger_is_full_the_weakest_goes);
+    tcase_add_test(tc, what_is_known_is_seen_behind_new_ones);
     tcase_add_test(tc, a_window_looks_at_so_many_requests_and_takes_nothing_for_the_rest);
     tcase_add_test(tc, a_window_that_missed_a_request_for_want_of_room_subtracts_nothing);
     tcase_add_test(tc, with_scope_global_a_missed_request_concerns_all_windows);

@@ -291,7 +291,7 @@ START_TEST(a_question_that_is_not_found_or_miscounts_its_references)
 {
     struct graph *g = &p->graph;
     struct graph_question *f = question('f');
-    union graph_slot *slot = &g->slots[f->id];
+    struct graph_slot *slot = &g->slots[f->id];
     const char *id = "an id does not lead to its question";
     const char *refs = "the references of a question are wrong";
     const char *key = "a question is not found under its key";
@@ -308,7 +308,7 @@ END_TEST
 START_TEST(ids_and_bytes_that_were_lost)
 {
     struct graph *g = &p->graph;
-    union graph_slot *slot = &g->slots[g->free_slot - 1];
+    struct graph_slot *slot = &g->slots[g->free_slot - 1];
     const char *bytes = "the bytes in use are wrong or beyond their limit";
 
     ck_assert_uint_ne(g->free_slot, 0);
