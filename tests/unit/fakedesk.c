@@ -120,16 +120,28 @@ static void overslept(struct ev_loop *l, struct ev_timer *w, int events)
     *(bool *)w->data = true;
 }
 
-bool fake_wakes(void)
+/* Whether nothing wakes the loop for so long. */
+static bool sleeps_for(double s)
 {
     bool late = false;
     struct ev_timer limit;
-    ev_timer_init(&limit, overslept, 1., 0.);
+    ev_now_update(loop);
+    ev_timer_init(&limit, overslept, s, 0.);
     limit.data = &late;
     ev_timer_start(loop, &limit);
     ev_run(loop, EVRUN_ONCE);
     ev_timer_stop(loop, &limit);
-    return !late;
+    return late;
+}
+
+bool fake_wakes(void)
+{
+    return !sleeps_for(1);
+}
+
+bool fake_sleeps(void)
+{
+    return sleeps_for(.02);
 }
 
 bool fake_readable(int fd)

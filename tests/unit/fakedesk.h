@@ -62,6 +62,9 @@ void fake_turns(int n);
 /* Lets the loop sleep; whether anything woke it before a second was over. */
 bool fake_wakes(void);
 
+/* Lets the loop sleep; whether nothing woke it for 20 ms. */
+bool fake_sleeps(void);
+
 /* Runs turns until fd can be read (or has hung up); false after 5 s. */
 bool fake_readable(int fd);
 

@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -21,6 +22,7 @@
 static int refusals[8]; /* errno of the next calls of sendmmsg; 0 ends them */
 static size_t n_refusals;
 static unsigned n_sendmmsg;
+static bool is_watched;
 static int receive_error;         /* errno of the next call of recvmmsg */
 static uint16_t from_port;        /* if not 0: where all datagrams pretend to come from */
 static sa_family_t from_family;   /* the same, of another family */
@@ -69,6 +71,15 @@ static void pretend(struct msghdr *h)
         return;
     ck_assert_int_eq(inet_pton(AF_INET6, asked_at, &info.ipi6_addr), 1);
     memcpy(CMSG_DATA(CMSG_FIRSTHDR(h)), &info, sizeof info);
+}
+
+/* The listener's socket is the only one that libev watches here. */
+int epoll_ctl(int epoll, int op, int fd, struct epoll_event *event)
+{
+    int result = (int)syscall(SYS_epoll_ctl, epoll, op, fd, event);
+    if (result == 0)
+        is_watched = op != EPOLL_CTL_DEL;
+    return result;
 }
 
 int recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags, struct timespec *timeout)
@@ -208,6 +219,40 @@ START_TEST(more_than_an_event_takes_waits_for_the_next_turn_and_is_not_lost)
     ck_assert_uint_eq(fakedesk.n_seen, 256);
     for (uint16_t id = 0; id < 300; id++)
         expect(id);
+}
+END_TEST
+
+static void ask_many(uint16_t first, uint16_t n)
+{
+    for (uint16_t id = 0; id < n; id++)
+        ask((uint16_t)(first + id), FAKE_ECHO);
+}
+
+static void expect_many(uint16_t first, uint16_t n)
+{
+    for (uint16_t id = 0; id < n; id++)
+        expect((uint16_t)(first + id));
+}
+
+START_TEST(a_busy_socket_is_read_without_being_watched_until_it_is_empty)
+{
+    listen_at("127.0.0.1");
+    ask_many(0, 16);
+    fake_turns(1);
+    ask_many(16, 1);
+    fake_turns(1);
+    ck_assert(!is_watched);
+    expect_many(0, 17);
+    ask_many(17, 300);
+    fake_turns(2);
+    ck_assert(!is_watched);
+    expect_many(17, 300);
+    fake_turns(2);
+    ck_assert(is_watched);
+    ck_assert(fake_sleeps());
+    ask_many(400, 1);
+    expect_many(400, 1);
+    ck_assert(is_watched);
 }
 END_TEST
 
@@ -627,6 +672,34 @@ START_TEST(a_listener_stopped_while_full_does_not_read_when_it_is_empty_again)
 }
 END_TEST
 
+START_TEST(a_busy_listener_that_is_stopped_reads_nothing)
+{
+    listen_at("127.0.0.1");
+    ask_many(0, 16);
+    fake_turns(1);
+    udp_stop(udp);
+    ask_many(16, 1);
+    expect_many(0, 16);
+    expect_nothing();
+    ck_assert(fake_sleeps());
+}
+END_TEST
+
+START_TEST(a_busy_socket_that_is_full_is_read_again_when_it_takes_replies)
+{
+    listen_at("127.0.0.1");
+    ask_many(0, 64);
+    fake_turns(1);
+    refusals[0] = EAGAIN;
+    ask_many(64, 100);
+    expect_many(0, 164);
+    ck_assert_uint_eq(n_refusals, 1);
+    fake_turns(2);
+    ck_assert(is_watched);
+    ck_assert(fake_sleeps());
+}
+END_TEST
+
 START_TEST(closing_sends_what_is_queued)
 {
     listen_at("127.0.0.1");
@@ -650,6 +723,7 @@ int main(void)
     tcase_add_checked_fixture(trouble, setup, teardown);
     tcase_add_test(replies, two_hundred_datagrams_at_once_are_all_answered_in_order);
     tcase_add_test(replies, more_than_an_event_takes_waits_for_the_next_turn_and_is_not_lost);
+    tcase_add_test(replies, a_busy_socket_is_read_without_being_watched_until_it_is_empty);
     tcase_add_test(replies, what_the_desk_drops_leaves_no_hole_in_the_batch);
     tcase_add_test(replies, later_replies_leave_in_one_call_at_the_end_of_the_turn);
     tcase_add_test(replies, a_reply_from_inside_the_desk_does_not_disturb_the_one_being_written);
@@ -675,7 +749,9 @@ int main(void)
     tcase_add_test(trouble, a_client_that_has_gone_disturbs_no_other);
     tcase_add_test(trouble, a_full_socket_keeps_replies_and_stops_reading_until_it_takes_them);
     tcase_add_test(trouble, a_full_socket_keeps_a_batch_of_later_replies_and_counts_the_rest);
+    tcase_add_test(trouble, a_busy_socket_that_is_full_is_read_again_when_it_takes_replies);
     tcase_add_test(trouble, a_stopped_listener_reads_nothing_and_still_replies);
+    tcase_add_test(trouble, a_busy_listener_that_is_stopped_reads_nothing);
     tcase_add_test(trouble, a_listener_stopped_while_full_does_not_read_when_it_is_empty_again);
     tcase_add_test(trouble, closing_sends_what_is_queued);
     suite_add_tcase(suite, replies);
