@@ -12,10 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TOLD_MAX 20 /* mistakes of a file: of another program's, each line is one */
+
 /* Which file a mistake is in; NULL for the command line. */
 struct origin {
     const struct config *c;
     const char *file;
+    size_t n_mistakes; /* with a line */
     bool memory_out;
 };
 
@@ -33,19 +36,37 @@ static void complain(const struct origin *o, size_t line, const char *what, cons
         fprintf(stderr, "dnsd: %s%s%s%s\n", where, what, colon, why);
 }
 
+static void count_mistake(struct origin *o, size_t line, const char *what, const char *why)
+{
+    if (line > 0 && ++o->n_mistakes > TOLD_MAX)
+        return;
+    complain(o, line, what, why);
+}
+
+/* The file has been read. */
+static void tell_rest(struct origin *o)
+{
+    char why[64];
+    if (o->n_mistakes > TOLD_MAX) {
+        snprintf(why, sizeof why, "and %zu more mistakes", o->n_mistakes - TOLD_MAX);
+        complain(o, 0, "", why);
+    }
+    o->n_mistakes = 0;
+}
+
 static void on_conf_mistake(
     void *ctx, size_t line, const char *option, const char *value, const char *why)
 {
     char what[512];
     snprintf(what, sizeof what, "%s%s%s", option, value[0] != '\0' ? " " : "", value);
-    complain(ctx, line, what, why);
+    count_mistake(ctx, line, what, why);
 }
 
 static void on_poison_mistake(void *ctx, size_t line, const char *what, const char *why)
 {
     struct origin *o = ctx;
     o->memory_out |= line == 0;
-    complain(o, line, what, why);
+    count_mistake(o, line, what, why);
 }
 
 void config_complain(const struct config *c, const char *what, const char *why)
@@ -92,6 +113,7 @@ struct conf_set *config_read(const struct config *c, enum exit_code *code)
             goto err;
         o.file = path;
         bad |= conf_read_text(s, (const char *)text, len, on_conf_mistake, &o);
+        tell_rest(&o);
         o.file = NULL;
         free(text);
     }
@@ -115,6 +137,7 @@ int config_read_poison(const struct config *c, const struct conf *conf,
     if (read_file(c, conf->poison, &text, &len, code) < 0)
         return -1;
     *out = poison_load((const char *)text, len, seed, on_poison_mistake, &o);
+    tell_rest(&o);
     *code = o.memory_out ? EXIT_MEMORY : EXIT_CONF;
     free(text);
     return *out != NULL ? 0 : -1;

@@ -287,6 +287,25 @@ START_TEST(all_that_takes_a_restart_is_told)
 }
 END_TEST
 
+/* As with a hosts file, or a program, in the place of poison.conf. */
+START_TEST(of_many_mistakes_in_a_file_twenty_are_told)
+{
+    char lines[25 * 8 + 1] = "", *at = lines;
+    for (int i = 0; i < 25; i++)
+        at += sprintf(at, "x%d oops\n", i + 1);
+    const char *path = write_file("poison.conf", "%s", lines);
+    struct output o = run_dnsd("-check-config -forward 192.0.2.1 -poison %s", path);
+    ck_assert_int_eq(o.code, 1);
+    must_have(o.text, text("%s:20: ", path));
+    must_lack(o.text, text("%s:21: ", path));
+    must_have(o.text, text("%s: and 5 more mistakes\n", path));
+    const char *conf = write_file("dnsd.conf", "%s", lines);
+    o = run_dnsd("-check-config -config %s", conf);
+    ck_assert_int_eq(o.code, 1);
+    must_have(o.text, text("%s: and 5 more mistakes\n", conf));
+}
+END_TEST
+
 START_TEST(a_reload_with_a_mistake_keeps_the_old_set)
 {
     struct responder *one = responder_start(answer_one, NULL);
@@ -529,6 +548,7 @@ int main(void)
     tcase_add_test(c, overrides_change_on_sighup);
     tcase_add_test(c, what_takes_a_restart_is_told_and_nothing_else);
     tcase_add_test(c, all_that_takes_a_restart_is_told);
+    tcase_add_test(c, of_many_mistakes_in_a_file_twenty_are_told);
     tcase_add_test(c, a_reload_with_a_mistake_keeps_the_old_set);
     tcase_add_test(c, a_file_that_is_gone_at_a_reload_keeps_the_old_set);
     tcase_add_test(c, prediction_can_be_turned_on_and_off_by_a_reload);
