@@ -461,18 +461,53 @@ static bool dump_hits_file(const struct conf *c)
            (c->predict_file[len] == '\0' || strcmp(c->predict_file + len, ".tsv") == 0);
 }
 
+static struct addr listen_addr(const struct conf *c, size_t i)
+{
+    struct addr a = c->listen[i];
+
+    if (a.port == 0)
+        a.port = c->port;
+    return a;
+}
+
 /* Whether the server is one of the addresses that are listened at, as they are written. (What a
  * wildcard covers is known once it is bound.) */
 static bool is_own_address(const struct conf *c, const struct addr *server)
 {
     for (size_t i = 0; i < c->n_listen; i++) {
-        struct addr own = c->listen[i];
-        if (own.port == 0)
-            own.port = c->port;
+        struct addr own = listen_addr(c, i);
         if (addr_equal(&own, server))
             return true;
     }
     return false;
+}
+
+/* Whether listening at one leaves no room for the other. */
+static bool is_in_the_way(const struct addr *a, const struct addr *b)
+{
+    if (a->port != b->port || addr_is_ipv4(a) != addr_is_ipv4(b))
+        return false;
+    return addr_equal(a, b) || addr_is_unspecified(a) || addr_is_unspecified(b);
+}
+
+static void check_listeners(struct reading *r)
+{
+    const struct conf *c = &r->set->values;
+    char option[OPTION_SHOWN_MAX];
+    char text[ADDR_TEXT_MAX];
+
+    for (size_t i = 1; i < c->n_listen; i++) {
+        struct addr at = listen_addr(c, i);
+        for (size_t k = 0; k < i; k++) {
+            struct addr other = listen_addr(c, k);
+            if (!is_in_the_way(&at, &other))
+                continue;
+            (void)point_at(r, "listen", option);
+            addr_format(&at, text);
+            mistake(r, text, "this and another -listen are in each other's way; one is enough");
+            break;
+        }
+    }
 }
 
 /* By the rule of 2007 scores end at the cap; by the other nothing is more likely than certain, and
@@ -519,6 +554,7 @@ static void check_together(struct reading *r)
         addr_format(&c->servers[i], text);
         mistake(r, text, "dnsd itself listens there");
     }
+    check_listeners(r);
     if (dump_hits_file(c)) {
         value = point_at(r, "predict-dump", option);
         mistake(r, value, "expected another file than predict-file");

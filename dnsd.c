@@ -305,33 +305,10 @@ static size_t raise_descriptors(void)
     return limit.rlim_cur / 2 < TCP_MAX ? (size_t)limit.rlim_cur / 2 : TCP_MAX;
 }
 
-/* One of our own listeners at the same port that leaves no room for this address; NULL: none. */
-static const struct addr *listener_in_the_way(const struct dnsd *d, const struct addr *at)
-{
-    for (size_t i = 0; i < d->n_udp; i++) {
-        const struct addr *own = udp_addr(d->udp[i]);
-        if (own->port != at->port || addr_is_ipv4(own) != addr_is_ipv4(at))
-            continue;
-        if (addr_equal(own, at) || addr_is_unspecified(own) || addr_is_unspecified(at))
-            return own;
-    }
-    return NULL;
-}
-
 /* 0, or -1 after telling why, with errno. */
 static int listen_at(struct dnsd *d, struct addr at)
 {
-    char text[ADDR_TEXT_MAX], own_text[ADDR_TEXT_MAX];
-    const struct addr *own = listener_in_the_way(d, &at);
-    if (own != NULL) {
-        addr_format(&at, text);
-        addr_format(own, own_text);
-        log_error("cannot listen on %s: dnsd itself listens on %s already; one of the two is "
-                  "enough",
-            text, own_text);
-        errno = EADDRINUSE;
-        return -1;
-    }
+    char text[ADDR_TEXT_MAX];
     struct udp *u = udp_open(d->loop, d->turn, &at, core_desk(d->core));
     if (u == NULL)
         return -1;

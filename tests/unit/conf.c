@@ -1165,6 +1165,27 @@ START_TEST(forwarding_to_an_own_address_is_a_mistake)
 }
 END_TEST
 
+START_TEST(listeners_in_each_others_way_are_a_mistake)
+{
+    static const char *const ways[][3] = {{"127.0.0.1:54", "0.0.0.0:54", "0.0.0.0:54"},
+        {"0.0.0.0:54", "127.0.0.1:54", "127.0.0.1:54"}, {"::1", "::", "[::]:53"},
+        {"192.0.2.1", "192.0.2.1:53", "192.0.2.1:53"}};
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        ck_assert_int_eq(
+            READ_ARGS("-poison", "p", "-listen", ways[i][0], "-listen", ways[i][1]), 0);
+        ck_assert_int_eq(finish(), -1);
+        ck_assert_uint_eq(heard.n, 1);
+        check_mistake(0, 0, "-listen", ways[i][2],
+            "this and another -listen are in each other's way; one is enough");
+        restart();
+    }
+    ck_assert_int_eq(READ_ARGS("-poison", "p", "-listen", "0.0.0.0", "-listen", "::", "-listen",
+                         "127.0.0.1:54", "-listen", "127.0.0.2:54"),
+        0);
+    ck_assert_int_eq(finish(), 0);
+}
+END_TEST
+
 START_TEST(a_byte_order_mark_is_skipped)
 {
     ck_assert_int_eq(read_text("\xef\xbb\xbfport 54\nprot 54"), -1);
@@ -1519,6 +1540,7 @@ static void add_together(Suite *s)
     tcase_add_test(t, a_no_to_prediction_outweighs_the_window_of_the_same_place);
     tcase_add_test(t, seed_rules_are_those_of_2007);
     tcase_add_test(t, what_was_given_explicitly_outweighs_the_seed_rules);
+    tcase_add_test(t, listeners_in_each_others_way_are_a_mistake);
     tcase_add_test(t, forwarding_to_an_own_address_is_a_mistake);
     tcase_add_test(t, a_byte_order_mark_is_skipped);
     tcase_add_test(t, a_min_ttl_above_the_max_ttl_is_a_mistake);
