@@ -12,8 +12,8 @@
 
 static void on_mistake(void *ctx, size_t line, const char *word, const char *why)
 {
-    (void)ctx;
-    log_warning("resolv.conf:%zu: %s: %s", line, word, why);
+    const struct forward *f = ctx;
+    log_warning("%s:%zu: %s: %s", f->conf->resolv_file, line, word, why);
 }
 
 static void use_servers(const struct forward *f, const struct addr *list, size_t n, bool trust_ad)
@@ -62,7 +62,7 @@ static void find_servers(struct forward *f)
         return;
     }
     int fd = config_open(f->config, c->resolv_file);
-    bool failed = fd < 0 || resolvconf_read_open(fd, &r, on_mistake, NULL) < 0;
+    bool failed = fd < 0 || resolvconf_read_open(fd, &r, on_mistake, f) < 0;
     if (failed && errno != ENOENT) {
         keep_servers(f, errno);
         return;
