@@ -24,7 +24,8 @@
  */
 #define BUSY 16
 
-/* libev calls those that are idle only where nothing of their priority is pending. */
+/* libev calls idle watchers only where nothing of their priority or above is pending: below the
+ * turn's own nothing else has this one. */
 #define BUSY_PRIORITY (EV_MAXPRI - 1)
 
 /* The longest question that is read; of a longer one only the header is looked at. */
@@ -72,7 +73,7 @@ struct udp {
     struct query_desk *desk;
     struct ev_io readable;
     struct ev_io writable; /* active while the socket takes no more */
-    struct ev_idle busy;   /* active while the socket is read in each turn, instead of watched */
+    struct ev_idle busy;   /* active while the socket is read in each turn: the loop cannot sleep */
     struct addr bound;
     bool wildcard;
     bool stopped;
@@ -204,7 +205,7 @@ static void go_on(struct udp *u)
     }
     ev_io_stop(u->loop, &u->writable);
     if (!u->stopped)
-        ev_io_start(u->loop, &u->readable);
+        ev_idle_start(u->loop, &u->busy);
 }
 
 static void on_writable(struct ev_loop *loop, struct ev_io *w, int events)
@@ -349,18 +350,18 @@ static void reset(struct udp *u, size_t n)
     }
 }
 
-/* How many datagrams the last batch had; 0 where there was none. */
-static int read_batches(struct udp *u)
+/* Returns how many datagrams there were. */
+static size_t read_batches(struct udp *u)
 {
     uint64_t now_ms = turn_now_ms(u->turn);
-    int n = 0;
+    size_t n_read = 0;
     for (int batch = 0; batch < BATCHES_MAX && !is_blocked(u); batch++) {
-        n = recvmmsg(u->fd, u->in.msg, BATCH, MSG_DONTWAIT, NULL);
+        int n = recvmmsg(u->fd, u->in.msg, BATCH, MSG_DONTWAIT, NULL);
         if (n <= 0 && errno == EAGAIN)
-            return 0;
+            break;
         if (n <= 0)
             continue; /* what became of an earlier reply; it is told once */
-        u->counts.received += (uint64_t)n;
+        n_read += (size_t)n;
         for (size_t i = 0; i < (size_t)n; i++)
             take(u, i, now_ms);
         reset(u, (size_t)n);
@@ -369,7 +370,8 @@ static int read_batches(struct udp *u)
         if (n < BATCH)
             break;
     }
-    return n;
+    u->counts.received += n_read;
+    return n_read;
 }
 
 /* libev leaves a socket that is no longer watched in epoll until it is readable again; then it
@@ -385,14 +387,19 @@ static void on_readable(struct ev_loop *loop, struct ev_io *w, int events)
     ev_idle_start(loop, &u->busy);
 }
 
+/* An empty socket is watched again, first for a turn that cannot sleep: libev asks the kernel as it
+ * begins to wait, and would tell a refusal only when it has waited. */
 static void on_busy(struct ev_loop *loop, struct ev_idle *w, int events)
 {
     (void)events;
     struct udp *u = w->data;
-    if (read_batches(u) > 0)
-        return;
-    ev_idle_stop(loop, w);
-    ev_io_start(loop, &u->readable);
+    if (read_batches(u) > 0) {
+        ev_io_stop(loop, &u->readable);
+    } else if (ev_is_active(&u->readable) || ev_is_pending(&u->readable)) {
+        ev_idle_stop(loop, w);
+    } else {
+        ev_io_start(loop, &u->readable);
+    }
 }
 
 /* ---- opening and closing --------------------------------------------------------------------- */
@@ -483,7 +490,7 @@ struct udp *udp_open(
     u->readable.data = u;
     u->writable.data = u;
     u->busy.data = u;
-    ev_io_start(loop, &u->readable);
+    ev_idle_start(loop, &u->busy);
     turn_add_due(turn, next_due, tick, u);
     turn_add_end(turn, end_of_turn, u);
     return u;

@@ -22,6 +22,9 @@
 static int refusals[8]; /* errno of the next calls of sendmmsg; 0 ends them */
 static size_t n_refusals;
 static unsigned n_sendmmsg;
+static bool stays_broken;    /* and of all that follow */
+static bool stays_full;      /* epoll never tells that the socket takes replies */
+static unsigned n_unwatched; /* times that epoll refuses to watch the socket */
 static bool is_watched;
 static int receive_error;         /* errno of the next call of recvmmsg */
 static uint16_t from_port;        /* if not 0: where all datagrams pretend to come from */
@@ -76,6 +79,13 @@ static void pretend(struct msghdr *h)
 /* The listener's socket is the only one that libev watches here. */
 int epoll_ctl(int epoll, int op, int fd, struct epoll_event *event)
 {
+    if (op == EPOLL_CTL_ADD && n_unwatched > 0) {
+        n_unwatched--;
+        errno = ENOSPC;
+        return -1;
+    }
+    if (stays_full)
+        event->events &= ~(uint32_t)EPOLLOUT;
     int result = (int)syscall(SYS_epoll_ctl, epoll, op, fd, event);
     if (result == 0)
         is_watched = op != EPOLL_CTL_DEL;
@@ -86,7 +96,8 @@ int recvmmsg(int fd, struct mmsghdr *v, unsigned n, int flags, struct timespec *
 {
     if (receive_error != 0) {
         errno = receive_error;
-        receive_error = 0;
+        if (!stays_broken)
+            receive_error = 0;
         return -1;
     }
     int got = (int)syscall(SYS_recvmmsg, fd, v, n, flags, timeout);
@@ -124,6 +135,9 @@ static void setup(void)
     n_refusals = 0;
     n_sendmmsg = 0;
     receive_error = 0;
+    stays_broken = stays_full = false;
+    n_unwatched = 0;
+    is_watched = false;
     from_port = 0;
     from_family = 0;
     asked_at = NULL;
@@ -234,25 +248,44 @@ static void expect_many(uint16_t first, uint16_t n)
         expect((uint16_t)(first + id));
 }
 
+/* libev takes a socket out of epoll once it is readable and nobody wants to know. */
+static bool is_busy(uint16_t id)
+{
+    ask(id, FAKE_ECHO);
+    fake_turns(1);
+    return !is_watched;
+}
+
+/* _i: few questions, none of them in a full batch; a full batch; more than a turn reads. */
 START_TEST(a_busy_socket_is_read_without_being_watched_until_it_is_empty)
+{
+    static const uint16_t n[] = {16, 64, 300};
+    listen_at("127.0.0.1");
+    fake_turns(3);
+    ck_assert(is_watched);
+    ask_many(0, 15);
+    fake_turns(1);
+    ck_assert(!is_busy(15));
+    expect_many(0, 16);
+    ask_many(0, n[_i]);
+    fake_turns(1);
+    ck_assert(is_busy(n[_i]));
+    expect_many(0, n[_i] + 1);
+    fake_turns(3);
+    ck_assert(is_watched);
+    ck_assert(fake_sleeps());
+}
+END_TEST
+
+START_TEST(questions_that_come_while_it_is_watched_again_keep_a_socket_busy)
 {
     listen_at("127.0.0.1");
     ask_many(0, 16);
-    fake_turns(1);
+    fake_turns(2); /* the second finds it empty */
     ask_many(16, 1);
     fake_turns(1);
-    ck_assert(!is_watched);
-    expect_many(0, 17);
-    ask_many(17, 300);
-    fake_turns(2);
-    ck_assert(!is_watched);
-    expect_many(17, 300);
-    fake_turns(2);
-    ck_assert(is_watched);
-    ck_assert(fake_sleeps());
-    ask_many(400, 1);
-    expect_many(400, 1);
-    ck_assert(is_watched);
+    ck_assert(is_busy(17));
+    expect_many(0, 18);
 }
 END_TEST
 
@@ -688,15 +721,92 @@ END_TEST
 START_TEST(a_busy_socket_that_is_full_is_read_again_when_it_takes_replies)
 {
     listen_at("127.0.0.1");
-    ask_many(0, 64);
-    fake_turns(1);
-    refusals[0] = EAGAIN;
-    ask_many(64, 100);
-    expect_many(0, 164);
-    ck_assert_uint_eq(n_refusals, 1);
+    ask_many(0, 16);
     fake_turns(2);
+    refusals[0] = EAGAIN;
+    ask_many(16, 100);
+    expect_many(0, 116);
+    ck_assert_uint_eq(n_refusals, 1);
+    fake_turns(3);
     ck_assert(is_watched);
     ck_assert(fake_sleeps());
+}
+END_TEST
+
+/* _i: what was read before, enough or not to be busy. */
+START_TEST(a_socket_that_stays_full_is_not_read_and_lets_the_loop_sleep)
+{
+    static const uint16_t before[] = {1, 16};
+    listen_at("127.0.0.1");
+    fake_turns(3);
+    ask_many(0, before[_i]);
+    fake_turns(1);
+    refusals[0] = EAGAIN;
+    stays_full = true;
+    ask_many(100, 100);
+    fake_turns(3);
+    ck_assert(fake_sleeps());
+    ck_assert_uint_eq(counts().received, before[_i] + 64);
+    expect_many(0, before[_i]);
+    expect_nothing();
+}
+END_TEST
+
+START_TEST(a_busy_socket_that_cannot_be_read_any_more_lets_the_loop_sleep)
+{
+    listen_at("127.0.0.1");
+    ask_many(0, 16);
+    fake_turns(1);
+    receive_error = ENOMEM;
+    stays_broken = true;
+    fake_turns(3);
+    ck_assert(is_watched);
+    ck_assert(fake_sleeps());
+}
+END_TEST
+
+START_TEST(a_socket_that_cannot_be_watched_is_tried_again_each_second)
+{
+    listen_at("127.0.0.1");
+    ask_many(0, 16);
+    fake_turns(2);
+    n_unwatched = 2;
+    expect_many(0, 16);
+    fake_turns(3);
+    ck_assert_uint_eq(n_unwatched, 1); /* and that was heard: */
+    ck_assert(fake_sleeps());
+    ask(16, FAKE_ECHO);
+    fake_turns(3);
+    ck_assert_uint_eq(fakedesk.n_seen, 16);
+    fake_pass(999);
+    ck_assert_uint_eq(fakedesk.n_seen, 16);
+    fake_pass(1);
+    expect(16);
+    fake_turns(3);
+    ck_assert_uint_eq(n_unwatched, 0);
+    ask(17, FAKE_ECHO);
+    fake_turns(3);
+    ck_assert_uint_eq(fakedesk.n_seen, 17);
+    fake_pass(1000);
+    expect(17);
+    ask(18, FAKE_ECHO);
+    expect(18);
+    ck_assert(is_watched);
+}
+END_TEST
+
+START_TEST(a_socket_that_cannot_be_watched_at_first_is_tried_again_before_anyone_asks)
+{
+    n_unwatched = 1;
+    listen_at("127.0.0.1");
+    ck_assert(!fake_sleeps()); /* it hears the refusal at once */
+    fake_turns(3);
+    ck_assert(fake_sleeps());
+    ck_assert(!is_watched);
+    fake_pass(1000);
+    ck_assert(is_watched);
+    ask(1, FAKE_ECHO);
+    expect(1);
 }
 END_TEST
 
@@ -723,7 +833,9 @@ int main(void)
     tcase_add_checked_fixture(trouble, setup, teardown);
     tcase_add_test(replies, two_hundred_datagrams_at_once_are_all_answered_in_order);
     tcase_add_test(replies, more_than_an_event_takes_waits_for_the_next_turn_and_is_not_lost);
-    tcase_add_test(replies, a_busy_socket_is_read_without_being_watched_until_it_is_empty);
+    tcase_add_loop_test(
+        replies, a_busy_socket_is_read_without_being_watched_until_it_is_empty, 0, 3);
+    tcase_add_test(replies, questions_that_come_while_it_is_watched_again_keep_a_socket_busy);
     tcase_add_test(replies, what_the_desk_drops_leaves_no_hole_in_the_batch);
     tcase_add_test(replies, later_replies_leave_in_one_call_at_the_end_of_the_turn);
     tcase_add_test(replies, a_reply_from_inside_the_desk_does_not_disturb_the_one_being_written);
@@ -750,6 +862,12 @@ int main(void)
     tcase_add_test(trouble, a_full_socket_keeps_replies_and_stops_reading_until_it_takes_them);
     tcase_add_test(trouble, a_full_socket_keeps_a_batch_of_later_replies_and_counts_the_rest);
     tcase_add_test(trouble, a_busy_socket_that_is_full_is_read_again_when_it_takes_replies);
+    tcase_add_loop_test(
+        trouble, a_socket_that_stays_full_is_not_read_and_lets_the_loop_sleep, 0, 2);
+    tcase_add_test(trouble, a_busy_socket_that_cannot_be_read_any_more_lets_the_loop_sleep);
+    tcase_add_test(trouble, a_socket_that_cannot_be_watched_is_tried_again_each_second);
+    tcase_add_test(
+        trouble, a_socket_that_cannot_be_watched_at_first_is_tried_again_before_anyone_asks);
     tcase_add_test(trouble, a_stopped_listener_reads_nothing_and_still_replies);
     tcase_add_test(trouble, a_busy_listener_that_is_stopped_reads_nothing);
     tcase_add_test(trouble, a_listener_stopped_while_full_does_not_read_when_it_is_empty_again);
