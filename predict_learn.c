@@ -19,7 +19,7 @@ struct closing {
     struct graph_trigger *trigger;
     uint64_t due_ms;
     unsigned n;    /* requests that were looked at */
-    bool can_tell; /* all that it should have seen was looked at */
+    bool can_tell; /* a known follower that was not seen was not asked */
 };
 
 /* Whether e lies in the window and is to be looked at. */

@@ -260,7 +260,7 @@ END_TEST
 /* The listeners stand in the file alone: its name keeps the harness from adding one. */
 START_TEST(all_that_takes_a_restart_is_told)
 {
-    if (harness_wrapped()) /* without the sandbox less does */
+    if (harness_wrapped()) /* without the sandbox less takes a restart */
         return;
     const char *at = own_address();
     unsigned port = free_port(at);

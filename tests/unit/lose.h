@@ -1,5 +1,5 @@
 /* lose.h: for programs that wrap calls of the system: which of them fails next, with which error,
- * and how often. Numbers the calls as the program does, from 1 on; 0 is none. */
+ * and how often. The program gives each call a number from 1 on; 0 is none. */
 #ifndef DNSD_TESTS_UNIT_LOSE_H
 #define DNSD_TESTS_UNIT_LOSE_H
 
