@@ -73,6 +73,7 @@ struct flight {
     int why_server; /* valid unless FLIGHT_WHY_NONE */
     uint8_t *spare; /* a UDP answer set aside; malloc'ed */
     struct wire_answer spare_answer;
+    uint64_t spare_ms; /* when it came */
     size_t key_len;
     uint8_t key[];
 };
@@ -374,7 +375,8 @@ static void fail(struct flight *f)
     finish(f, &r);
 }
 
-static void store(const struct flight *f, const struct wire_answer *a, const uint8_t *packed)
+static void store(
+    const struct flight *f, const struct wire_answer *a, const uint8_t *packed, uint64_t came_ms)
 {
     const struct flights *all = f->all;
     struct cache_item item = {
@@ -395,17 +397,19 @@ static void store(const struct flight *f, const struct wire_answer *a, const uin
     if (a->kind == WIRE_ANSWER_NO_SOA || (a->ttl_s == 0 && !hold))
         cache_forget(all->world.cache, f->key, f->key_len); /* what was there is out of date */
     else
-        cache_put(all->world.cache, &item, all->now_ms);
+        cache_put(all->world.cache, &item, came_ms);
 }
 
 /* packed may be f->spare or all->packed. */
-static void answer(struct flight *f, const struct wire_answer *a, const uint8_t *packed)
+static void answer(
+    struct flight *f, const struct wire_answer *a, const uint8_t *packed, uint64_t came_ms)
 {
-    store(f, a, packed);
+    store(f, a, packed, came_ms);
     struct flight_result r = {
         .outcome = FLIGHT_ANSWERED,
         .packed = packed,
         .packed_len = a->packed_len,
+        .age_s = (uint32_t)((f->all->now_ms - came_ms) / 1000),
         .rcode = a->rcode,
         .rebound = wire_packed_is_blocked(packed, a->packed_len),
     };
@@ -561,6 +565,7 @@ static void set_aside(struct flight *f, const struct wire_answer *a)
     all->spare_bytes += a->packed_len;
     memcpy(f->spare, all->packed, a->packed_len);
     f->spare_answer = *a;
+    f->spare_ms = all->now_ms;
 }
 
 /* Starts asking over TCP since UDP replies cannot be trusted now. */
@@ -580,7 +585,7 @@ static bool stream_lost(struct flight *f)
     f->plain_case |= f->tcp_cause == FLIGHT_TCP_CASE;
     if (f->spare == NULL)
         return false;
-    answer(f, &f->spare_answer, f->spare);
+    answer(f, &f->spare_answer, f->spare, f->spare_ms);
     return true;
 }
 
@@ -712,7 +717,7 @@ static bool on_reply(struct flight *f, struct attempt *t, const uint8_t *msg, si
     else if (!stream && f->tcp_cause == FLIGHT_TCP_SUSPECT && f->attempt[STREAM].ask != NULL)
         set_aside(f, &a);
     else
-        answer(f, &a, all->packed);
+        answer(f, &a, all->packed, all->now_ms);
     return true;
 }
 

@@ -63,7 +63,7 @@ struct flight_result {
     enum flight_outcome outcome;
     const uint8_t *packed; /* valid during the call only */
     size_t packed_len;
-    uint32_t age_s;
+    uint32_t age_s; /* of an answer that waited for TCP to confirm or refuse it */
     uint16_t rcode;
     bool network_error; /* FAILED or STALE since no server could be reached */
     bool rebound;       /* ANSWERED with nothing, since it gave private addresses (rebind.h) */

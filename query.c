@@ -474,10 +474,12 @@ static void query_wake(struct flight_waiter *w, const struct flight_result *resu
     }
     r.packed = result->packed;
     r.packed_len = result->packed_len;
+    r.age_s = result->age_s;
     if (q->prefix != NULL) {
         r.packed_len = join_chain(d, &q->q.question, q->prefix, q->prefix_len, result->packed,
-            result->packed_len, q->key, q->key_len - WIRE_KEY_TAIL, 0);
+            result->packed_len, q->key, q->key_len - WIRE_KEY_TAIL, r.age_s);
         r.packed = d->packed;
+        r.age_s = 0;
         r.ede = WIRE_EDE_FORGED;
     }
     if (result->outcome == FLIGHT_STALE)

@@ -420,6 +420,37 @@ START_TEST(udp_answer_counts_once_tcp_is_refused)
 }
 END_TEST
 
+static void guessed_and_refused_late(struct world *world, struct sent *s, void *ctx)
+{
+    (void)ctx;
+    (void)world;
+    if (s->transport == UPSTREAM_TCP) {
+        world_plan(s, 2500, UPSTREAM_REFUSED, NULL, 0);
+        return;
+    }
+    world_plan(s, 1, UPSTREAM_SUSPECT, NULL, 0);
+    world_answer_after(s, 10);
+}
+
+START_TEST(udp_answer_that_waited_for_tcp_has_aged)
+{
+    w->server = guessed_and_refused_late;
+    w->ttl_s = 60;
+    struct asked *a = world_ask(w, 1, "a.example", WIRE_TYPE_A);
+    world_run_for(w, 3000);
+    ck_assert_uint_ge(asked_took(a), 1010);
+    ck_assert_uint_eq(asked_ttl(a), 60 - (asked_took(a) - 10) / 1000);
+    world_run_for(w, a->asked_ms + 10010 - w->now_ms);
+    ck_assert_uint_eq(asked_ttl(world_ask(w, 2, "a.example", WIRE_TYPE_A)), 50);
+    world_run_for(w, 49999);
+    ck_assert_uint_eq(asked_ttl(world_ask(w, 3, "a.example", WIRE_TYPE_A)), 1);
+    ck_assert_uint_eq(sent_over(w, UPSTREAM_TCP), 1);
+    world_run_for(w, 1);
+    world_ask(w, 4, "a.example", WIRE_TYPE_A);
+    ck_assert_uint_gt(sent_over(w, UPSTREAM_UDP), 1);
+}
+END_TEST
+
 static void loses_case(struct world *world, struct sent *s, void *ctx)
 {
     (void)world;
@@ -1543,6 +1574,7 @@ static void add_tests(TCase *t)
     tcase_add_test(t, truncated_for_ever_ends);
     tcase_add_test(t, guessed_ids_lead_to_tcp);
     tcase_add_test(t, udp_answer_counts_once_tcp_is_refused);
+    tcase_add_test(t, udp_answer_that_waited_for_tcp_has_aged);
     tcase_add_test(t, lost_case_is_proven_over_tcp_and_remembered);
     tcase_add_test(t, lost_case_without_tcp_is_asked_in_small_letters);
     tcase_add_test(t, name_is_sent_in_mixed_case);
