@@ -380,8 +380,9 @@ static const struct conf_option table[] = {
          .group = "Operation",
          .help = "report mistakes, and leave",
          .manual = "Read options, configuration and overrides, see that the user and the "
-                   "directories of files exist, report every mistake and leave: with status 0 "
-                   "where there is none.",
+                   "directories of files exist, report the mistakes and leave: with status 0 "
+                   "where there is none. Whether ports are free and files can be written shows "
+                   "at the start only.",
          .command_line_only = true,
          .words = switch_words},
         KEEPS(SWITCH, check_config)},
