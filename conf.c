@@ -461,7 +461,7 @@ static bool dump_hits_file(const struct conf *c)
            (c->predict_file[len] == '\0' || strcmp(c->predict_file + len, ".tsv") == 0);
 }
 
-static struct addr listen_addr(const struct conf *c, size_t i)
+struct addr conf_listen_addr(const struct conf *c, size_t i)
 {
     struct addr a = c->listen[i];
 
@@ -475,7 +475,7 @@ static struct addr listen_addr(const struct conf *c, size_t i)
 static bool is_own_address(const struct conf *c, const struct addr *server)
 {
     for (size_t i = 0; i < c->n_listen; i++) {
-        struct addr own = listen_addr(c, i);
+        struct addr own = conf_listen_addr(c, i);
         if (addr_equal(&own, server))
             return true;
     }
@@ -497,9 +497,9 @@ static void check_listeners(struct reading *r)
     char text[ADDR_TEXT_MAX];
 
     for (size_t i = 1; i < c->n_listen; i++) {
-        struct addr at = listen_addr(c, i);
+        struct addr at = conf_listen_addr(c, i);
         for (size_t k = 0; k < i; k++) {
-            struct addr other = listen_addr(c, k);
+            struct addr other = conf_listen_addr(c, k);
             if (!is_in_the_way(&at, &other))
                 continue;
             (void)point_at(r, "listen", option);

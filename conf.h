@@ -107,6 +107,9 @@ int conf_finish(struct conf_set *s, conf_report *report, void *ctx);
 /* The values; owned by the set. */
 const struct conf *conf_values(const struct conf_set *s);
 
+/* The i-th address to listen at, with its port. */
+struct addr conf_listen_addr(const struct conf *c, size_t i);
+
 /* One row of the table, for help, manual and completion. */
 struct conf_row {
     const char *name;     /* without dash */

@@ -336,9 +336,7 @@ static enum exit_code start_listeners(struct dnsd *d)
         return EXIT_MEMORY;
     }
     for (size_t i = 0; i < c->n_listen; i++) {
-        struct addr at = c->listen[i];
-        if (at.port == 0)
-            at.port = c->port;
+        struct addr at = conf_listen_addr(c, i);
         if (c->listen_default && !addr_is_ipv4(&at) && !sockaddr_is_here(&at)) {
             log_info("not listening on ::1: this machine has no IPv6");
             continue;

@@ -18,10 +18,9 @@
  */
 #define BATCHES_MAX 4
 
-/* While questions come in such batches, the socket is read in each turn without being watched: for
- * each reply that leaves a watched socket the kernel asks epoll whether anyone waits to write,
- * which is a tenth of what a cached answer costs. For less, taking it out and in would cost more.
- */
+/* After so many questions in a turn the socket is read in each turn without being watched: for each
+ * reply that leaves a watched socket the kernel asks epoll whether anyone waits to write, which is
+ * a tenth of what a cached answer costs. For less, taking it out and in would cost more. */
 #define BUSY 16
 
 /* libev calls idle watchers only where nothing of their priority or above is pending: below the
